@@ -1,0 +1,38 @@
+import type { JournalEnd } from '../journal/journal-end.ts';
+import type { Checkpoint } from './checkpoint.ts';
+
+/**
+ * How a freezer is opened. Nothing is guessed: data without a checkpoint is refused.
+ *
+ * - `create`: the partitions hold nothing; a new store begins.
+ * - `checkpoint`: exactly at the checkpoint; what lies beyond it is cut. The behaviour of the original.
+ * - `roll-forward`: at the checkpoint, and then every whole record beyond it. What lies at or below `mark` must be
+ *   there; only what lies beyond it may be cut.
+ * - `clean`: after a clean close with this checkpoint and table state: no scan, a stat a section.
+ */
+export type FreezerStart =
+  | { readonly kind: 'create' }
+  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint }
+  | {
+      readonly kind: 'roll-forward';
+      readonly checkpoint: Checkpoint;
+      readonly mark?: JournalEnd | undefined;
+      /** Table state at the checkpoint, if known: tells which buckets the interrupted sync may have rewritten. */
+      readonly resizeProgress?: number | undefined;
+      readonly sealed?: readonly JournalEnd[] | undefined;
+    }
+  | {
+      readonly kind: 'clean';
+      readonly checkpoint: Checkpoint;
+      readonly table: TableState;
+      /** End of every section below the checkpoint's, if recorded, and of the checkpoint's own. */
+      readonly sealed?: readonly JournalEnd[] | undefined;
+    };
+
+/** What the checkpoint does not say about the table, saved beside it. */
+export interface TableState {
+  /** Buckets of the running resize that are done; undefined when none runs. */
+  readonly resizeProgress: number | undefined;
+  /** Buckets that reached the resize frequency. */
+  readonly resizable: number;
+}
