@@ -18,13 +18,17 @@ const highMax = 0x1f_ffff;
 export function readU64(bytes: Buffer, offset: number): number {
   const top = bytes.readUInt32BE(offset);
   if (top > highMax) {
-    throw new CodecError('out-of-range', `64-bit field at ${offset} is above 2^53: 0x${bytes.toString('hex', offset, offset + u64Size)}`);
+    throw new CodecError(
+      'out-of-range',
+      `64-bit field at ${offset} is above 2^53: 0x${bytes.toString('hex', offset, offset + u64Size)}`,
+    );
   }
   return top * high + bytes.readUInt32BE(offset + u32Size);
 }
 
 export function writeU64(bytes: Buffer, value: number, offset: number): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw new CodecError('out-of-range', `${value} is no unsigned integer below 2^53`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new CodecError('out-of-range', `${value} is no unsigned integer below 2^53`);
   bytes.writeUInt32BE(Math.floor(value / high), offset);
   bytes.writeUInt32BE(value % high, offset + u32Size);
   return offset + u64Size;

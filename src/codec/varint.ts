@@ -14,7 +14,8 @@ export function varintSize(value: number): number {
 
 /** Writes the number and returns the offset behind it. */
 export function writeVarint(bytes: Buffer, value: number, offset: number): number {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) throw new CodecError('out-of-range', `${value} is no unsigned 32-bit integer`);
+  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff)
+    throw new CodecError('out-of-range', `${value} is no unsigned 32-bit integer`);
   let rest = value;
   let at = offset;
   while (rest >= moreFollows) {

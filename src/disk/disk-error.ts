@@ -17,7 +17,8 @@ export interface DiskOperation {
 /** The DiskError that a system error of Node stands for. */
 export function diskErrorFrom(error: unknown, where: DiskOperation): DiskError {
   const system = codeOf(error);
-  const code = system === 'ENOENT' ? 'not-found' : system === 'ENOSPC' || system === 'EDQUOT' ? 'disk-full' : 'disk-failed';
+  const code =
+    system === 'ENOENT' ? 'not-found' : system === 'ENOSPC' || system === 'EDQUOT' ? 'disk-full' : 'disk-failed';
   return new DiskError(code, `${where.operation} of ${where.path || '.'} failed: ${messageOf(error)}`, {
     retriable: code === 'disk-full',
     details: { ...where, system },

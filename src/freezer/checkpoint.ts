@@ -1,5 +1,5 @@
-import { readU64, u32Size, u64Size, writeU64 } from '../codec/integer.ts';
 import { CodecError } from '../codec/codec-error.ts';
+import { readU64, u32Size, u64Size, writeU64 } from '../codec/integer.ts';
 
 /** What a sync made durable: with it a store is restored after a shutdown or a crash. FORMAT.md section 9. */
 export interface Checkpoint {
@@ -29,7 +29,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
 
 /** The checkpoint in exactly 28 bytes; any other length, or a field above 2^53, is a CodecError. */
 export function decodeCheckpoint(bytes: Buffer): Checkpoint {
-  if (bytes.length !== checkpointSize) throw new CodecError('malformed', `a checkpoint has ${checkpointSize} bytes, found ${bytes.length}`);
+  if (bytes.length !== checkpointSize)
+    throw new CodecError('malformed', `a checkpoint has ${checkpointSize} bytes, found ${bytes.length}`);
   return {
     epoch: readU64(bytes, 0),
     section: readU64(bytes, sectionAt),

@@ -1,5 +1,5 @@
-import { readU64, u32Size, u64Size, writeU64 } from '../codec/integer.ts';
 import { CodecError } from '../codec/codec-error.ts';
+import { readU64, u32Size, u64Size, writeU64 } from '../codec/integer.ts';
 
 /** Place of a value: with it a value is read without the table. Names no key. FORMAT.md section 9. */
 export interface Cursor {
@@ -24,6 +24,7 @@ export function encodeCursor(cursor: Cursor): Buffer {
 
 /** The cursor in exactly 20 bytes; any other length, or a field above 2^53, is a CodecError. */
 export function decodeCursor(bytes: Buffer): Cursor {
-  if (bytes.length !== cursorSize) throw new CodecError('malformed', `a cursor has ${cursorSize} bytes, found ${bytes.length}`);
+  if (bytes.length !== cursorSize)
+    throw new CodecError('malformed', `a cursor has ${cursorSize} bytes, found ${bytes.length}`);
   return { section: readU64(bytes, 0), offset: readU64(bytes, offsetAt), size: bytes.readUInt32BE(sizeAt) };
 }
