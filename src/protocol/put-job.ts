@@ -1,0 +1,96 @@
+import { decodeBase64 } from './base64.ts';
+import {
+  join,
+  protocolVersion,
+  readArray,
+  readMessage,
+  readObject,
+  readOptionalString,
+  readOptionalWord,
+  readString,
+  refused,
+} from './fields.ts';
+import { checkLimit, type ProtocolLimits } from './limits.ts';
+import { checkWellFormed, type RecordKey, readKey } from './record-key.ts';
+import { encodeReplyTo, type ReplyTo, type ReplyToWire, readId, readReplyTo } from './reply-address.ts';
+
+/**
+ * What happens to a record whose key is in the archive already: `append` a new version (the default), `skip-same`
+ * store nothing if the newest version has the same payload, `keep` the newest version, `reject` the whole job.
+ */
+export type IfExists = 'append' | 'skip-same' | 'keep' | 'reject';
+
+const ifExistsWords: readonly IfExists[] = ['append', 'skip-same', 'keep', 'reject'];
+
+export interface PutRecord extends RecordKey {
+  readonly payload: Buffer;
+}
+
+export interface PutJob {
+  /** The producer's name for this put. Stable over repetitions: the archive stores each of its records once. */
+  readonly id: string | undefined;
+  /** At least one; keys may repeat. */
+  readonly records: readonly PutRecord[];
+  readonly ifExists: IfExists;
+  /** Where the receipt goes; with it there is an id. */
+  readonly replyTo: ReplyTo | undefined;
+}
+
+export type RecordWire =
+  | { readonly key: string; readonly value: string }
+  | { readonly key: string; readonly text: string };
+
+export interface PutWire {
+  readonly v: 1;
+  readonly id?: string;
+  readonly records: readonly RecordWire[];
+  readonly ifExists?: IfExists;
+  readonly replyTo?: ReplyToWire;
+}
+
+/** The put job in a parsed message. Each way in which it can break the contract is a ProtocolError. */
+export function decodePutJob(value: unknown, limits: ProtocolLimits): PutJob {
+  const message = readMessage(value);
+  const id = readId(message, limits);
+  const replyTo = readReplyTo(message);
+  if (replyTo !== undefined && id === undefined)
+    throw refused('missing-field', 'id', 'missing, and replyTo requires it');
+  const ifExists = readOptionalWord(message, 'ifExists', '', ifExistsWords) ?? 'append';
+  const records = readArray(message, 'records', '');
+  checkLimit(limits, 'recordCountMax', records.length, 'records');
+  if (records.length === 0) throw refused('invalid-field', 'records', 'empty');
+  return { id, replyTo, ifExists, records: records.map((record, index) => decodeRecord(record, index, limits)) };
+}
+
+/** The message of a put job. Leaves out what is default. */
+export function encodePutJob(job: {
+  readonly id?: string | undefined;
+  readonly records: readonly RecordWire[];
+  readonly ifExists?: IfExists | undefined;
+  readonly replyTo?: ReplyTo | undefined;
+}): PutWire {
+  return {
+    v: protocolVersion,
+    ...(job.id === undefined ? {} : { id: job.id }),
+    records: job.records,
+    ...(job.ifExists === undefined || job.ifExists === 'append' ? {} : { ifExists: job.ifExists }),
+    ...(job.replyTo === undefined ? {} : { replyTo: encodeReplyTo(job.replyTo) }),
+  };
+}
+
+function decodeRecord(value: unknown, index: number, limits: ProtocolLimits): PutRecord {
+  const path = `records[${index}]`;
+  const record = readObject(value, path);
+  const key = readKey(readString(record, 'key', path), join(path, 'key'), limits);
+  const base64 = readOptionalString(record, 'value', path);
+  const text = readOptionalString(record, 'text', path);
+  if (base64 !== undefined && text !== undefined) throw refused('invalid-field', path, 'has both value and text');
+  if (base64 !== undefined) {
+    const payload = decodeBase64(base64, join(path, 'value'), { limits, limit: 'valueBytesMax' });
+    return { ...key, payload };
+  }
+  if (text === undefined) throw refused('missing-field', path, 'has neither value nor text');
+  checkLimit(limits, 'valueBytesMax', Buffer.byteLength(text), join(path, 'text'));
+  checkWellFormed(text, join(path, 'text'));
+  return { ...key, payload: Buffer.from(text) };
+}

@@ -1,0 +1,68 @@
+import { type JsonObject, readField, readObject, refused } from './fields.ts';
+import type { ProtocolLimits } from './limits.ts';
+import { checkLimit } from './limits.ts';
+import { type ClientId, isClientId } from './names.ts';
+
+/** Where replies and receipts go: the reply queue of a client, or a list in Redis. */
+export type ReplyTo =
+  | { readonly kind: 'client'; readonly client: ClientId }
+  | { readonly kind: 'list'; readonly list: ClientId };
+
+export type ReplyToWire = string | { readonly list: string };
+
+/** Whom to answer, and under which id. */
+export interface ReplyAddress {
+  readonly id: string;
+  readonly replyTo: ReplyTo;
+}
+
+const idPattern = /^[\x21-\x7e]+$/;
+
+/** The job's `id`: printable ASCII without blanks, so that it can stand in logs. */
+export function readId(message: JsonObject, limits: ProtocolLimits): string | undefined {
+  const id = readField(message, 'id');
+  if (id === undefined) return undefined;
+  if (typeof id !== 'string') throw refused('invalid-field', 'id', 'not a string');
+  checkLimit(limits, 'idLengthMax', id.length, 'id');
+  if (!idPattern.test(id))
+    throw refused('invalid-field', 'id', 'not printable ASCII without blanks, at least one character');
+  return id;
+}
+
+/** The job's `replyTo`; anything but a client id or `{"list": <name>}` is a ProtocolError `invalid-reply-to`. */
+export function readReplyTo(message: JsonObject): ReplyTo | undefined {
+  const value = readField(message, 'replyTo');
+  if (value === undefined) return undefined;
+  if (typeof value === 'string') return { kind: 'client', client: replyName(value, 'replyTo') };
+  if (typeof value !== 'object' || value === null) {
+    throw refused('invalid-reply-to', 'replyTo', 'neither a client id nor {"list": <name>}');
+  }
+  const list = readField(readObject(value, 'replyTo'), 'list');
+  if (typeof list !== 'string')
+    throw refused('invalid-reply-to', 'replyTo', 'neither a client id nor {"list": <name>}');
+  return { kind: 'list', list: replyName(list, 'replyTo.list') };
+}
+
+/**
+ * Whom to tell that a message was refused: its `id` and `replyTo`, if these two are right; `undefined` if they are
+ * not, or not there. Never throws.
+ */
+export function addressOf(value: unknown, limits: ProtocolLimits): ReplyAddress | undefined {
+  try {
+    const message = readObject(value, '');
+    const id = readId(message, limits);
+    const replyTo = readReplyTo(message);
+    return id === undefined || replyTo === undefined ? undefined : { id, replyTo };
+  } catch {
+    return undefined;
+  }
+}
+
+export function encodeReplyTo(replyTo: ReplyTo): ReplyToWire {
+  return replyTo.kind === 'client' ? replyTo.client : { list: replyTo.list };
+}
+
+function replyName(text: string, field: string): ClientId {
+  if (isClientId(text)) return text;
+  throw refused('invalid-reply-to', field, 'not the name of a client or list (see "Names")');
+}
