@@ -1,0 +1,123 @@
+/**
+ * The way in for `npm start`, `npm test` and `npm run check` on a machine that has nothing but Node 20, npm and a package
+ * manager: installs what is missing, finds a Node that runs the sources, hands over to it.
+ *
+ * Plain JavaScript without dependencies, because it runs before anything is installed.
+ */
+import { delimiter, dirname, join } from 'node:path';
+import { argv, env } from 'node:process';
+import { ensureDependencies, root } from './dependencies.mjs';
+import { findNode } from './node-version.mjs';
+import { ensureRedisServer } from './redis.mjs';
+import { runToEnd } from './run-to-end.mjs';
+
+const testFiles = 'test/**/*.test.ts';
+const houseRules = ['test/layers.test.ts', 'test/house-rules.test.ts'];
+const testTimeoutMs = 300_000;
+/** Test files that run at the same time: as many as the smallest machine we test on has cores. */
+const testConcurrency = 2;
+
+/** @typedef {{ node: string, env: NodeJS.ProcessEnv, args: string[] }} Place */
+
+/** @type {Record<string, (place: Place) => Promise<number>>} */
+const commands = { start, test, check };
+
+/** @param {Place} place */
+async function start(place) {
+  const found = env.PERMAFROST_REDIS_URL ? place : await withRedis(place);
+  return runNode(found, ['src/cli/start.ts', ...found.args]);
+}
+
+/** @param {Place} place */
+async function test(place) {
+  const { args } = place;
+  const files = args.some((argument) => !argument.startsWith('-')) ? [] : [testFiles];
+  return runTests(await withRedis(place), [...args, ...files]);
+}
+
+/** Every rule of the project, in the order of what is quickest to say no; ends at the first no.
+ *
+ * @param {Place} place */
+async function check(place) {
+  /** @type {[string, () => Promise<number>][]} */
+  const steps = [
+    ['format', () => runBin(place, 'biome', ['format', '.'])],
+    ['lint', () => runBin(place, 'biome', ['check', '--formatter-enabled=false', '.'])],
+    ['types', () => runBin(place, 'tsc', ['--noEmit'])],
+    ['layers', () => runTests(place, houseRules)],
+    ['tests', () => test(place)],
+  ];
+  for (const [name, step] of steps) {
+    say(`check: ${name}`);
+    const status = await step();
+    if (status !== 0) {
+      say(`check: ${name} failed with status ${status}`);
+      return status;
+    }
+  }
+  return 0;
+}
+
+/**
+ * The same place with a Redis server's program on its PATH.
+ *
+ * @param {Place} place
+ * @returns {Promise<Place>}
+ */
+async function withRedis(place) {
+  const program = await ensureRedisServer(say);
+  return { ...place, env: { ...place.env, PATH: `${place.env.PATH}${delimiter}${dirname(program)}` } };
+}
+
+/**
+ * @param {Place} place
+ * @param {string[]} args
+ */
+function runTests(place, args) {
+  const limits = [`--test-concurrency=${testConcurrency}`, `--test-timeout=${testTimeoutMs}`];
+  return runNode(place, ['--test', '--test-reporter=spec', ...limits, ...args]);
+}
+
+/**
+ * @param {Place} place
+ * @param {string[]} args
+ */
+function runNode(place, args) {
+  return runToEnd(place.node, ['--disable-warning=ExperimentalWarning', ...args], { env: place.env });
+}
+
+/**
+ * @param {Place} place
+ * @param {string} name
+ * @param {string[]} args
+ */
+function runBin(place, name, args) {
+  return runToEnd(join(root, 'node_modules', '.bin', name), args, { env: place.env });
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stderr.write(`${line}\n`);
+}
+
+async function enter() {
+  const [, , name = '', ...args] = argv;
+  const command = commands[name];
+  if (command === undefined) {
+    throw new Error(`there is no command '${name}': use one of ${Object.keys(commands).join(', ')}`);
+  }
+  process.chdir(root);
+  await ensureDependencies(say);
+  const path = `${join(root, 'node_modules', '.bin')}${delimiter}${env.PATH ?? ''}`;
+  return command({ node: findNode(), env: { ...env, PATH: path }, args });
+}
+
+enter().then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (error) => {
+    say(`permafrost: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  },
+);
