@@ -46,7 +46,15 @@ export interface WireError {
  * - `key-exists`: a put with `ifExists: "reject"` met a key that is there; nothing of the job was stored.
  * - `several-homes`: `ifExists` was asked for a key that may live on more than one shard.
  * - `corrupt`: the record's bytes on disk are damaged. `wrong-cursor`: the cursor names no record of this shard.
+ * - `unknown-client`: `replyTo` names a client without a heartbeat; a lookup for it is not carried out.
  * - `unavailable`: the shard cannot answer now; asking again later may help.
  * - `internal`: none of these; the worker's log says more.
  */
-export type RefusalCode = 'key-exists' | 'several-homes' | 'corrupt' | 'wrong-cursor' | 'unavailable' | 'internal';
+export type RefusalCode =
+  | 'key-exists'
+  | 'several-homes'
+  | 'corrupt'
+  | 'wrong-cursor'
+  | 'unknown-client'
+  | 'unavailable'
+  | 'internal';

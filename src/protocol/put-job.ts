@@ -5,6 +5,7 @@ import {
   readArray,
   readMessage,
   readObject,
+  readOptionalBoolean,
   readOptionalString,
   readOptionalWord,
   readString,
@@ -32,6 +33,8 @@ export interface PutJob {
   /** At least one; keys may repeat. */
   readonly records: readonly PutRecord[];
   readonly ifExists: IfExists;
+  /** The put may have been sent before under its id: look for its records before storing them. With it there is an id. */
+  readonly repeat: boolean;
   /** Where the receipt goes; with it there is an id. */
   readonly replyTo: ReplyTo | undefined;
 }
@@ -45,6 +48,7 @@ export interface PutWire {
   readonly id?: string;
   readonly records: readonly RecordWire[];
   readonly ifExists?: IfExists;
+  readonly repeat?: boolean;
   readonly replyTo?: ReplyToWire;
 }
 
@@ -53,13 +57,21 @@ export function decodePutJob(value: unknown, limits: ProtocolLimits): PutJob {
   const message = readMessage(value);
   const id = readId(message, limits);
   const replyTo = readReplyTo(message);
-  if (replyTo !== undefined && id === undefined)
+  const repeat = readOptionalBoolean(message, 'repeat', '') ?? false;
+  if (id === undefined && replyTo !== undefined)
     throw refused('missing-field', 'id', 'missing, and replyTo requires it');
+  if (id === undefined && repeat) throw refused('missing-field', 'id', 'missing, and repeat requires it');
   const ifExists = readOptionalWord(message, 'ifExists', '', ifExistsWords) ?? 'append';
   const records = readArray(message, 'records', '');
   checkLimit(limits, 'recordCountMax', records.length, 'records');
   if (records.length === 0) throw refused('invalid-field', 'records', 'empty');
-  return { id, replyTo, ifExists, records: records.map((record, index) => decodeRecord(record, index, limits)) };
+  return {
+    id,
+    replyTo,
+    ifExists,
+    repeat,
+    records: records.map((record, index) => decodeRecord(record, index, limits)),
+  };
 }
 
 /** The message of a put job. Leaves out what is default. */
@@ -67,6 +79,7 @@ export function encodePutJob(job: {
   readonly id?: string | undefined;
   readonly records: readonly RecordWire[];
   readonly ifExists?: IfExists | undefined;
+  readonly repeat?: boolean | undefined;
   readonly replyTo?: ReplyTo | undefined;
 }): PutWire {
   return {
@@ -74,6 +87,7 @@ export function encodePutJob(job: {
     ...(job.id === undefined ? {} : { id: job.id }),
     records: job.records,
     ...(job.ifExists === undefined || job.ifExists === 'append' ? {} : { ifExists: job.ifExists }),
+    ...(job.repeat === true ? { repeat: true } : {}),
     ...(job.replyTo === undefined ? {} : { replyTo: encodeReplyTo(job.replyTo) }),
   };
 }

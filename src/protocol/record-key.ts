@@ -26,9 +26,14 @@ export function shardOf(storedKey: Uint8Array, shardCount: number): number {
 
 /** The key of a message in both forms, if it is within the limit and has a UTF-8 form. */
 export function readKey(key: string, field: string, limits: ProtocolLimits): RecordKey {
+  checkKey(key, field, limits);
+  return { key, storedKey: hash('sha256', key, 'buffer') };
+}
+
+/** Refuses a key that is too long or has no UTF-8 form. */
+export function checkKey(key: string, field: string, limits: ProtocolLimits): void {
   checkLimit(limits, 'keyBytesMax', Buffer.byteLength(key), field);
   checkWellFormed(key, field);
-  return { key, storedKey: hash('sha256', key, 'buffer') };
 }
 
 /** Refuses a text that has no UTF-8 form. */
