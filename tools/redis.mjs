@@ -2,45 +2,47 @@
  * Finds a Redis server's program, and installs one from the system's own packages where there is none.
  */
 import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import { runToEnd } from './run-to-end.mjs';
 
 /** Either will do: Valkey goes on from the last Redis under the free licence, with the same protocol and files. */
-const programs = ['redis-server', 'valkey-server'];
+const servers = ['redis-server', 'valkey-server'];
 
 /** Where package managers put servers that a plain user's PATH does not name. */
 const furtherFolders = ['/usr/local/bin', '/opt/homebrew/bin', '/usr/bin', '/usr/sbin', '/usr/local/sbin'];
 
 /**
- * @typedef {{ readonly program: string, readonly asRoot: boolean, readonly packages: readonly string[],
- *   readonly install: (name: string) => string[], readonly refresh?: string[] }} Manager
+ * What is asked of the machine: the folders with programs, in the order of preference, and whether we are root.
+ *
+ * @typedef {{ readonly folders: readonly string[], readonly isRoot: boolean }} Machine
+ *
+ * @typedef {{ readonly name: string, readonly asRoot: boolean, readonly packages: readonly string[],
+ *   readonly install: readonly string[], readonly refresh?: readonly string[], readonly env?: readonly string[] }} Manager
  */
 
 /** @type {readonly Manager[]} */
-export const managers = [
+const managers = [
   {
-    program: 'apt-get',
+    name: 'apt-get',
     asRoot: true,
     packages: ['redis-server', 'valkey-server'],
-    install: (name) => ['install', '-y', '--no-install-recommends', name],
+    install: ['install', '-y', '--no-install-recommends'],
     refresh: ['update'],
+    env: ['env', 'DEBIAN_FRONTEND=noninteractive'],
   },
-  { program: 'dnf', asRoot: true, packages: ['valkey', 'redis'], install: (name) => ['install', '-y', name] },
-  { program: 'apk', asRoot: true, packages: ['valkey', 'redis'], install: (name) => ['add', '--no-cache', name] },
-  { program: 'brew', asRoot: false, packages: ['valkey', 'redis'], install: (name) => ['install', name] },
+  { name: 'dnf', asRoot: true, packages: ['valkey', 'redis'], install: ['install', '-y'] },
+  { name: 'apk', asRoot: true, packages: ['valkey', 'redis'], install: ['add', '--no-cache'] },
+  { name: 'brew', asRoot: false, packages: ['valkey', 'redis'], install: ['install'] },
 ];
 
 /**
- * The full path of a `redis-server` or `valkey-server`, or `undefined`. Looks along PATH, then where packages go.
+ * The full path of a `redis-server` or `valkey-server`, or `undefined`.
  *
+ * @param {{ readonly folders: readonly string[] }} [machine] default: PATH, then where packages go
  * @returns {string | undefined}
  */
-export function findRedisServer() {
-  for (const program of programs) {
-    const found = findProgram(program, furtherFolders);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+export function findRedisServer(machine = thisMachine()) {
+  return servers.map((name) => findProgram(name, machine.folders)).find((path) => path !== undefined);
 }
 
 /**
@@ -48,57 +50,69 @@ export function findRedisServer() {
  * Rejects with what to do by hand when it cannot.
  *
  * @param {(line: string) => void} log gets one line before each step that changes the machine
+ * @param {Machine} [machine] default: this one
  * @returns {Promise<string>}
  */
-export async function ensureRedisServer(log) {
-  const present = findRedisServer();
+export async function ensureRedisServer(log, machine = thisMachine()) {
+  const present = findRedisServer(machine);
   if (present !== undefined) return present;
-  const manager = managers.find((candidate) => findProgram(candidate.program) !== undefined);
-  if (manager === undefined) throw new Error(byHand('and no package manager known here (apt-get, dnf, apk, brew)'));
-  for (const command of installCommands(manager, process.getuid?.() === 0, findProgram('sudo') !== undefined)) {
+  const commands = installCommands(machine);
+  for (const command of commands) {
     log(`No redis-server or valkey-server found: installing one with: ${command.join(' ')}`);
     const [program = '', ...args] = command;
     await runToEnd(program, args, { stdout: 'stderr' }).catch((error) => log(error.message));
-    const installed = findRedisServer();
+    const installed = findRedisServer(machine);
     if (installed !== undefined) return installed;
   }
-  throw new Error(byHand(`and ${manager.program} could not install one; its own words are above`));
-}
-
-/**
- * The commands to try in this order until the server is there. Without a list of packages the first install fails and
- * the refresh helps; with one it saves the time.
- *
- * @param {Manager} manager
- * @param {boolean} isRoot
- * @param {boolean} hasSudo
- * @returns {string[][]}
- */
-export function installCommands(manager, isRoot, hasSudo) {
-  const prefix = manager.asRoot && !isRoot && hasSudo ? ['sudo', '-n'] : [];
-  const quiet = manager.program === 'apt-get' ? ['env', 'DEBIAN_FRONTEND=noninteractive'] : [];
-  const installs = manager.packages.map((name) => [...prefix, ...quiet, manager.program, ...manager.install(name)]);
-  if (manager.refresh === undefined) return installs;
-  return [...installs.slice(0, 1), [...prefix, manager.program, ...manager.refresh], ...installs];
-}
-
-/** @param {string} why */
-function byHand(why) {
-  return (
-    `Permafrost needs a Redis server, ${why}. Install redis-server or valkey-server (for example ` +
-    `'sudo apt-get install redis-server' or 'brew install redis') and run this again; 'npm start' also takes a server ` +
-    'that runs elsewhere, named by PERMAFROST_REDIS_URL.'
+  const tried = basename(managerOf(machine)?.path ?? '');
+  const known = managers.map(({ name }) => name).join(', ');
+  throw new Error(
+    `There is no Redis server here, and ${tried === '' ? `no package manager known to us (${known})` : `${tried} could not install one; its own words are above`}. ` +
+      "Install redis-server or valkey-server (for example 'sudo apt-get install redis-server' or 'brew install valkey') " +
+      "and run this again. 'npm start' also takes a server that runs elsewhere, named by PERMAFROST_REDIS_URL.",
   );
 }
 
 /**
+ * The commands to try in this order until the server is there. On a machine whose lists of packages were never fetched
+ * the first fails and the refresh helps; on others it would only cost time.
+ *
+ * @param {Machine} machine
+ * @returns {string[][]}
+ */
+function installCommands(machine) {
+  const found = managerOf(machine);
+  if (found === undefined) return [];
+  const { manager, path } = found;
+  const sudo = manager.asRoot && !machine.isRoot ? findProgram('sudo', machine.folders) : undefined;
+  const prefix = [...(sudo === undefined ? [] : [sudo, '-n']), ...(manager.env ?? [])];
+  const installs = manager.packages.map((name) => [...prefix, path, ...manager.install, name]);
+  if (manager.refresh === undefined) return installs;
+  return [...installs.slice(0, 1), [...prefix, path, ...manager.refresh], ...installs];
+}
+
+/** @param {Machine} machine */
+function managerOf(machine) {
+  for (const manager of managers) {
+    const path = findProgram(manager.name, machine.folders);
+    if (path !== undefined) return { manager, path };
+  }
+  return undefined;
+}
+
+/** @returns {Machine} */
+function thisMachine() {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return { folders: [...folders, ...furtherFolders], isRoot: process.getuid?.() === 0 };
+}
+
+/**
  * @param {string} name
- * @param {readonly string[]} further folders to look into after those of PATH
+ * @param {readonly string[]} folders
  * @returns {string | undefined}
  */
-function findProgram(name, further = []) {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return [...folders, ...further].map((folder) => join(folder, name)).find(isProgram);
+function findProgram(name, folders) {
+  return folders.map((folder) => join(folder, name)).find(isProgram);
 }
 
 /** @param {string} path */
