@@ -18,15 +18,20 @@ export interface ReplyAddress {
 
 const idPattern = /^[\x21-\x7e]+$/;
 
-/** The job's `id`: printable ASCII without blanks, so that it can stand in logs. */
+/** The job's `id`, which can stand in logs. */
 export function readId(message: JsonObject, limits: ProtocolLimits): string | undefined {
   const id = readField(message, 'id');
   if (id === undefined) return undefined;
   if (typeof id !== 'string') throw refused('invalid-field', 'id', 'not a string');
+  checkId(id, limits);
+  return id;
+}
+
+/** Refuses what cannot be an id: it is printable ASCII without blanks. */
+export function checkId(id: string, limits: ProtocolLimits): void {
   checkLimit(limits, 'idLengthMax', id.length, 'id');
   if (!idPattern.test(id))
     throw refused('invalid-field', 'id', 'not printable ASCII without blanks, at least one character');
-  return id;
 }
 
 /** The job's `replyTo`; anything but a client id or `{"list": <name>}` is a ProtocolError `invalid-reply-to`. */
