@@ -1,0 +1,126 @@
+/**
+ * One file of the engine past its header. Offsets here are logical: 0 is the first byte behind the header.
+ *
+ * A file is created in this order: directory, its entry, the file's entry, header, fsync. A crash on the way leaves a
+ * file that is shorter than a header or a header of zeros; `createBlob` makes such a file anew, and nothing else ever
+ * takes it for a good one (H17).
+ */
+import type { Disk, DiskFile, DiskRead, DiskWrite } from '../disk/disk.ts';
+import { corruption } from './blob-error.ts';
+import { encodeHeader, headerSize, validateHeader } from './header.ts';
+
+export class Blob {
+  readonly #file: DiskFile;
+  #size: number;
+
+  constructor(file: DiskFile, size: number) {
+    this.#file = file;
+    this.#size = size;
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+
+  /** Content bytes, header not counted. */
+  get size(): number {
+    return this.#size;
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    this.#within(offset, into.length);
+    await this.#file.read(offset + headerSize, into);
+  }
+
+  async readMany(reads: readonly DiskRead[]): Promise<void> {
+    const moved = reads.map((read) => {
+      this.#within(read.offset, read.into.length);
+      return { offset: read.offset + headerSize, into: read.into };
+    });
+    await this.#file.readMany(moved);
+  }
+
+  async writeMany(writes: readonly DiskWrite[]): Promise<void> {
+    const moved = writes.map((write) => ({ offset: write.offset + headerSize, bytes: write.bytes }));
+    await this.#file.writeMany(moved);
+    for (const write of writes) this.#size = Math.max(this.#size, write.offset + write.bytes.length);
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.#file.truncate(size + headerSize);
+    this.#size = size;
+  }
+
+  /** Makes content and size durable. A failure is final: the owner is poisoned. */
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  #within(offset: number, size: number): void {
+    if (offset + size <= this.#size) return;
+    throw corruption('file too short', {
+      file: this.path,
+      offset: offset + headerSize,
+      expected: `${size} bytes`,
+      found: `${Math.max(0, this.#size - offset)} bytes`,
+    });
+  }
+}
+
+/** Opens a file that must be there and complete to its header. */
+export async function openBlob(disk: Disk, path: string): Promise<Blob> {
+  const file = await disk.open(path, { create: false });
+  try {
+    const size = await file.size();
+    if (size < headerSize) {
+      throw corruption('file too short', {
+        file: path,
+        offset: 0,
+        expected: `a header of ${headerSize} bytes`,
+        found: `${size} bytes`,
+      });
+    }
+    const header = Buffer.alloc(headerSize);
+    await file.read(0, header);
+    validateHeader(header, path);
+    return new Blob(file, size - headerSize);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Makes an empty file, over the remains of an interrupted creation if there are any, durable with its entries. */
+export async function createBlob(disk: Disk, partition: string, name: string): Promise<Blob> {
+  await disk.makeDirectory(partition);
+  const file = await disk.open(`${partition}/${name}`, { create: true });
+  try {
+    await disk.syncDirectory('');
+    await disk.syncDirectory(partition);
+    await file.truncate(0);
+    await file.write(0, encodeHeader());
+    await file.sync();
+    return new Blob(file, 0);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Whether the file is what an interrupted creation leaves: nothing but at most a header's worth of zeros. */
+export async function isUnfinishedBlob(disk: Disk, path: string): Promise<boolean> {
+  const found = await disk.stat(path);
+  if (found === undefined || found.kind !== 'file' || found.size > headerSize) return false;
+  const file = await disk.open(path, { create: false });
+  try {
+    const bytes = Buffer.alloc(found.size);
+    await file.read(0, bytes);
+    return found.size < headerSize || bytes.every((byte) => byte === 0);
+  } finally {
+    await file.close();
+  }
+}

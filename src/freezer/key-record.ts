@@ -1,0 +1,68 @@
+/**
+ * A record of the key index: a key, where its value is, and the record before it in its bucket's chain.
+ * FORMAT.md section 6.1. Functions work in place on a buffer.
+ */
+import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
+
+/** Offsets behind the key. */
+const nextSectionAt = 0;
+const nextPositionAt = nextSectionAt + u64Size;
+const valueOffsetAt = nextPositionAt + u64Size;
+const valueSizeAt = valueOffsetAt + u64Size;
+const recordTailSize = valueSizeAt + u32Size;
+
+export function recordSize(keySize: number): number {
+  return keySize + recordTailSize;
+}
+
+export interface KeyRecord {
+  /** A view of the buffer that was read. */
+  readonly key: Buffer;
+  readonly next: RecordPosition | undefined;
+  readonly valueOffset: number;
+  /** Bytes of the value's frame. */
+  readonly valueSize: number;
+}
+
+/** Writes a record at the offset. */
+export function writeRecord(
+  into: Buffer,
+  at: number,
+  key: Uint8Array,
+  next: RecordPosition | undefined,
+  value: { readonly offset: number; readonly size: number },
+): void {
+  into.set(key, at);
+  const tail = at + key.length;
+  if (next === undefined) {
+    writeAllOnes64(into, tail + nextSectionAt);
+    writeAllOnes64(into, tail + nextPositionAt);
+  } else {
+    writeU64(into, next.section, tail + nextSectionAt);
+    writeU64(into, next.position, tail + nextPositionAt);
+  }
+  writeU64(into, value.offset, tail + valueOffsetAt);
+  into.writeUInt32BE(value.size, tail + valueSizeAt);
+}
+
+/** The record at the offset. A field above 2^53 is a CodecError. */
+export function readRecord(bytes: Buffer, at: number, keySize: number): KeyRecord {
+  const tail = at + keySize;
+  return {
+    key: bytes.subarray(at, tail),
+    next: readNext(bytes, tail),
+    valueOffset: readU64(bytes, tail + valueOffsetAt),
+    valueSize: bytes.readUInt32BE(tail + valueSizeAt),
+  };
+}
+
+function readNext(bytes: Buffer, tail: number): RecordPosition | undefined {
+  if (isAllOnes64(bytes, tail + nextSectionAt) && isAllOnes64(bytes, tail + nextPositionAt)) return undefined;
+  return { section: readU64(bytes, tail + nextSectionAt), position: readU64(bytes, tail + nextPositionAt) };
+}
+
+/** Whether `left` was appended before `right`. */
+export function isBefore(left: RecordPosition, right: RecordPosition): boolean {
+  return left.section < right.section || (left.section === right.section && left.position < right.position);
+}

@@ -1,0 +1,193 @@
+/**
+ * Reading: from a key through the table and its chain to the value, or from a cursor straight to it.
+ *
+ * Many identifiers take the same steps together, so that one list of reads serves all of them. A chain must go
+ * backwards at every step (H21); what cannot be read is reported for the identifier that met it, never as missing.
+ */
+import { present } from '../base/assert.ts';
+import { Counter } from '../base/counter.ts';
+import { messageOf } from '../base/errors.ts';
+import { corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
+import { crc32c } from '../codec/crc32c.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
+import type { Oversized } from '../journal/oversized.ts';
+import type { Cursor } from './cursor.ts';
+import type { FrameCoding } from './frame-coding.ts';
+import { isBefore, type KeyRecord, readRecord } from './key-record.ts';
+import type { Table } from './table.ts';
+
+export type Identifier = { readonly key: Uint8Array } | { readonly cursor: Cursor };
+
+/** What became of one identifier. */
+export type Lookup<V> =
+  | { readonly kind: 'found'; readonly value: V; readonly cursor: Cursor }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'failed'; readonly error: Error };
+
+export interface Version<V> {
+  readonly value: V;
+  readonly cursor: Cursor;
+  readonly position: RecordPosition;
+}
+
+/** Where a key's newest record is, or why that cannot be told. */
+type Located = { readonly cursor: Cursor } | Error | undefined;
+
+interface Walk {
+  readonly index: number;
+  readonly key: Uint8Array;
+  at: RecordPosition;
+}
+
+interface Link {
+  readonly at: RecordPosition;
+  readonly record: KeyRecord;
+}
+
+export class Reader<V> {
+  readonly #table: Table;
+  readonly #oversized: Oversized;
+  readonly #coding: FrameCoding<V>;
+  readonly #keySize: number;
+  /** Records read on the way to another key's. */
+  readonly unnecessaryReads = new Counter();
+
+  constructor(table: Table, oversized: Oversized, coding: FrameCoding<V>, keySize: number) {
+    this.#table = table;
+    this.#oversized = oversized;
+    this.#coding = coding;
+    this.#keySize = keySize;
+  }
+
+  /** One outcome for each identifier, in their order. */
+  async lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
+    const located = await this.#locateMany(identifiers);
+    const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place.cursor]));
+    const frames = await this.#oversized.values.readMany(cursors);
+    let at = 0;
+    const lookups = located.map((place): Promise<Lookup<V>> | Lookup<V> => {
+      if (place === undefined) return { kind: 'missing' };
+      if (place instanceof Error) return { kind: 'failed', error: place };
+      return this.#decoded(place.cursor, present(frames[at++], 'a frame'));
+    });
+    return Promise.all(lookups);
+  }
+
+  /** Place of the newest record of each key; `undefined` where there is none. */
+  locateMany(keys: readonly Uint8Array[]): Promise<readonly Located[]> {
+    return this.#locateMany(keys.map((key) => ({ key })));
+  }
+
+  /** All versions of a key, newest first. */
+  async *versions(key: Uint8Array): AsyncGenerator<Version<V>> {
+    for await (const { at, record } of this.#chain(key)) {
+      if (record.key.compare(key) !== 0) continue;
+      const cursor = { section: at.section, offset: record.valueOffset, size: record.valueSize };
+      const [frame] = await this.#oversized.values.readMany([cursor]);
+      const decoded = await this.#decoded(cursor, present(frame, 'a frame'));
+      if (decoded.kind === 'failed') throw decoded.error;
+      if (decoded.kind === 'found') yield { value: decoded.value, cursor, position: at };
+    }
+  }
+
+  /** The value that a cursor names, or why it cannot be had. */
+  async read(cursor: Cursor): Promise<Lookup<V>> {
+    const [frame] = await this.#oversized.values.readMany([cursor]);
+    return this.#decoded(cursor, present(frame, 'a frame'));
+  }
+
+  async *#chain(key: Uint8Array): AsyncGenerator<Link> {
+    const [head] = await this.#table.heads([crc32c(key)]);
+    if (head instanceof Error) throw head;
+    let at: RecordPosition | undefined = head;
+    while (at !== undefined) {
+      const [bytes] = await this.#oversized.keys.readMany([at]);
+      const link = this.#parse(at, present(bytes, 'a record'));
+      if (link instanceof Error) throw link;
+      yield { at, record: link };
+      at = link.next;
+    }
+  }
+
+  async #locateMany(identifiers: readonly Identifier[]): Promise<readonly Located[]> {
+    const located: Located[] = identifiers.map((identifier) =>
+      'cursor' in identifier ? { cursor: identifier.cursor } : undefined,
+    );
+    let walks = await this.#begin(identifiers, located);
+    while (walks.length > 0) walks = await this.#step(walks, located);
+    return located;
+  }
+
+  /** Finds the chain heads; a key without one, or with a damaged bucket, is settled at once. */
+  async #begin(identifiers: readonly Identifier[], located: Located[]): Promise<Walk[]> {
+    const wanted = identifiers.flatMap((identifier, index) =>
+      'key' in identifier ? [{ index, key: identifier.key }] : [],
+    );
+    if (wanted.length === 0) return [];
+    const heads = await this.#table.heads(wanted.map(({ key }) => crc32c(key)));
+    return wanted.flatMap(({ index, key }, at) => {
+      const head = heads[at];
+      if (head instanceof Error) located[index] = head;
+      return head === undefined || head instanceof Error ? [] : [{ index, key, at: head }];
+    });
+  }
+
+  /** Takes all walks one record further; gives those that are not over. */
+  async #step(walks: readonly Walk[], located: Located[]): Promise<Walk[]> {
+    const records = await this.#oversized.keys.readMany(walks.map((walk) => walk.at));
+    return walks.filter((walk, at) => {
+      const record = this.#parse(walk.at, present(records[at], 'a record'));
+      if (record instanceof Error) {
+        located[walk.index] = record;
+        return false;
+      }
+      if (record.key.compare(walk.key) === 0) {
+        located[walk.index] = {
+          cursor: { section: walk.at.section, offset: record.valueOffset, size: record.valueSize },
+        };
+        return false;
+      }
+      this.unnecessaryReads.add();
+      if (record.next === undefined) return false;
+      walk.at = record.next;
+      return true;
+    });
+  }
+
+  /** A record whose chain goes backwards, or the error that says why it is none. */
+  #parse(at: RecordPosition, bytes: Buffer | Error): KeyRecord | Error {
+    if (bytes instanceof Error) return bytes;
+    try {
+      const record = readRecord(bytes, 0, this.#keySize);
+      if (record.next === undefined || isBefore(record.next, at)) return record;
+      return this.#recordDamage(at, 'a next record before it', `${record.next.section}/${record.next.position}`);
+    } catch (error) {
+      return this.#recordDamage(at, 'fields below 2^53', messageOf(error));
+    }
+  }
+
+  async #decoded(cursor: Cursor, frame: Buffer | Error): Promise<Lookup<V>> {
+    if (frame instanceof Error) return { kind: 'failed', error: frame };
+    try {
+      return { kind: 'found', value: await this.#coding.decode(frame), cursor };
+    } catch (error) {
+      const file = this.#oversized.values.blobs.path(cursor.section);
+      const expected = this.#coding.compresses ? 'a compressed value' : 'an encoded value';
+      return {
+        kind: 'failed',
+        error: corruption(`value of ${cursor.size} bytes`, {
+          file,
+          offset: cursor.offset + headerSize,
+          expected,
+          found: messageOf(error),
+        }),
+      };
+    }
+  }
+
+  #recordDamage(at: RecordPosition, expected: string, found: string): Error {
+    const file = this.#oversized.keys.blobs.path(at.section);
+    return corruption(`record ${at.position}`, { file, offset: headerSize, expected, found });
+  }
+}

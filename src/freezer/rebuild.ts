@@ -1,0 +1,100 @@
+/**
+ * The table is disposable: this makes it anew from the key index alone.
+ *
+ * The new table is written beside the old one, made durable, and moved over it; a crash on the way leaves the old one.
+ * Counts of puts a bucket start at 0, as after a resize.
+ */
+import { type Blob, createBlob } from '../blob/blob.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/journal-files.ts';
+import { verifyCommitted } from '../journal/verify-committed.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { visitKeys } from './derive-heads.ts';
+import type { FreezerHooks } from './hooks.ts';
+import { recordLayout } from './open.ts';
+import type { FreezerSettings } from './settings.ts';
+import { checkSettings } from './settings-check.ts';
+import { tableBytes } from './table.ts';
+import { bucketSize, writeSlot } from './table-entry.ts';
+import { tableFile, tableName } from './table-file.ts';
+
+/** Buckets of one pass over the key index: sixteen bytes of memory each. */
+const passCount = 1 << 22;
+const writeStepCount = 4096;
+/** Marks a bucket without a record. */
+const none = -1;
+
+/**
+ * Writes the table that the records up to the checkpoint make, with the checkpoint's size. Nobody has the store open.
+ * Records that cannot be read are corruption: then the old table stays.
+ */
+export async function rebuildTable<V>(
+  disk: Disk,
+  settings: FreezerSettings<V>,
+  checkpoint: Checkpoint,
+  hooks: FreezerHooks = {},
+): Promise<void> {
+  checkSettings(settings);
+  const layout = recordLayout(settings.keySize);
+  const files = journalFiles(disk, { ...settings, pageSize: settings.keyPageCache.pageSize }, layout);
+  const fresh = `${tableName}.rebuild`;
+  try {
+    const end = await verifyCommitted(files, checkpoint, undefined);
+    const blob = await createBlob(disk, settings.tablePartition, fresh);
+    try {
+      await blob.truncate(tableBytes(checkpoint.tableSize));
+      await writeHeads(blob, files, settings.keySize, checkpoint, end, hooks);
+      await blob.sync();
+    } finally {
+      await blob.close();
+    }
+    await disk.rename(`${settings.tablePartition}/${fresh}`, tableFile(settings));
+    await disk.syncDirectory(settings.tablePartition);
+  } finally {
+    await closeJournalFiles(files);
+  }
+}
+
+async function writeHeads(
+  blob: Blob,
+  files: JournalFiles,
+  keySize: number,
+  checkpoint: Checkpoint,
+  end: JournalEnd,
+  hooks: FreezerHooks,
+): Promise<void> {
+  const { tableSize } = checkpoint;
+  for (let first = 0; first < tableSize; first += passCount) {
+    const count = Math.min(passCount, tableSize - first);
+    const sections = new Float64Array(count).fill(none);
+    const positions = new Float64Array(count);
+    const visit = (hash: number, section: number, position: number): void => {
+      const bucket = ((hash & (tableSize - 1)) >>> 0) - first;
+      if (bucket < 0 || bucket >= count) return;
+      sections[bucket] = section;
+      positions[bucket] = position;
+    };
+    await visitKeys(files, keySize, end, visit, hooks.progress);
+    await writePass(blob, first, checkpoint.epoch, sections, positions);
+  }
+}
+
+async function writePass(
+  blob: Blob,
+  first: number,
+  epoch: number,
+  sections: Float64Array,
+  positions: Float64Array,
+): Promise<void> {
+  for (let from = 0; from < sections.length; from += writeStepCount) {
+    const count = Math.min(writeStepCount, sections.length - from);
+    const bytes = Buffer.alloc(count * bucketSize);
+    for (let index = 0; index < count; index++) {
+      const section = sections[from + index] ?? none;
+      if (section === none) continue;
+      writeSlot(bytes, index * bucketSize, { epoch, section, position: positions[from + index] ?? 0, added: 0 });
+    }
+    await blob.writeMany([{ offset: tableBytes(first + from), bytes }]);
+  }
+}

@@ -1,0 +1,64 @@
+/** Iteration over all records in the order of the archive. */
+import { present } from '../base/assert.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
+import type { Oversized } from '../journal/oversized.ts';
+import { readRecord, recordSize } from './key-record.ts';
+import type { Reader, Version } from './reader.ts';
+
+export interface StoredRecord<V> extends Version<V> {
+  readonly key: Buffer;
+  /** The record before it in its bucket's chain. */
+  readonly next: RecordPosition | undefined;
+}
+
+/** Records that are read together. */
+const batchCount = 256;
+
+/** All records up to the present end; what cannot be read is thrown. */
+export async function* iterateRecords<V>(
+  oversized: Oversized,
+  reader: Reader<V>,
+  keySize: number,
+): AsyncGenerator<StoredRecord<V>> {
+  const { end } = oversized;
+  for (const section of await oversized.keys.blobs.list()) {
+    if (section > end.section) return;
+    const count = await sectionCount(oversized, section, end, recordSize(keySize));
+    for (let from = 0; from < count; from += batchCount) {
+      yield* readBatch(oversized, reader, keySize, section, from, Math.min(count, from + batchCount));
+    }
+  }
+}
+
+async function sectionCount(oversized: Oversized, section: number, end: JournalEnd, size: number): Promise<number> {
+  const bytes = section === end.section ? end.keyBytes : await oversized.keys.sealedSize(section);
+  return Math.floor(bytes / size);
+}
+
+async function* readBatch<V>(
+  oversized: Oversized,
+  reader: Reader<V>,
+  keySize: number,
+  section: number,
+  from: number,
+  to: number,
+): AsyncGenerator<StoredRecord<V>> {
+  const positions = Array.from({ length: to - from }, (_, index) => ({ section, position: from + index }));
+  const records = await oversized.keys.readMany(positions);
+  for (const [index, bytes] of records.entries()) {
+    if (bytes instanceof Error) throw bytes;
+    const record = readRecord(bytes, 0, keySize);
+    const cursor = { section, offset: record.valueOffset, size: record.valueSize };
+    const read = await reader.read(cursor);
+    if (read.kind === 'failed') throw read.error;
+    if (read.kind === 'missing') continue;
+    yield {
+      key: record.key,
+      next: record.next,
+      value: read.value,
+      cursor,
+      position: present(positions[index], 'a position'),
+    };
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * A bucket of the table: two slots, each the head of the bucket's chain at the end of some epoch. FORMAT.md section 5.
+ *
+ * Functions work in place on a buffer that holds buckets. A slot is empty (all zeros), valid (its checksum matches)
+ * or damaged. Within one epoch a bucket uses one slot only; the other keeps the state before that epoch.
+ */
+import { crc32c, crcSize } from '../codec/crc32c.ts';
+import { readU64, u8Size, u64Size, writeU64 } from '../codec/integer.ts';
+
+const epochAt = 0;
+const sectionAt = epochAt + u64Size;
+const positionAt = sectionAt + u64Size;
+const addedAt = positionAt + u64Size;
+const crcAt = addedAt + u8Size;
+export const slotSize = crcAt + crcSize;
+export const bucketSize = 2 * slotSize;
+
+/** Puts in a bucket since its last reset are counted up to this. */
+const addedMax = 255;
+
+export interface Slot {
+  readonly epoch: number;
+  readonly section: number;
+  readonly position: number;
+  readonly added: number;
+}
+
+export type SlotIndex = 0 | 1;
+export type SlotState = 'empty' | 'valid' | 'damaged';
+
+const emptySlot = Buffer.alloc(slotSize);
+
+export function slotOffset(bucketOffset: number, slot: SlotIndex): number {
+  return bucketOffset + slot * slotSize;
+}
+
+function isEmpty(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32BE(at + u64Size / 2) === 0 && emptySlot.compare(bytes, at, at + slotSize) === 0;
+}
+
+export function slotState(bytes: Buffer, at: number): SlotState {
+  if (isEmpty(bytes, at)) return 'empty';
+  if (crc32c(bytes.subarray(at, at + crcAt)) !== bytes.readUInt32BE(at + crcAt)) return 'damaged';
+  const fits = [epochAt, sectionAt, positionAt].every((field) => bytes.readUInt32BE(at + field) <= 0x1f_ffff);
+  return fits ? 'valid' : 'damaged';
+}
+
+/** Why a bucket cannot be used: a slot with a bad checksum, or two valid slots of one epoch. */
+export type BucketDamage = { readonly kind: 'checksum'; readonly slot: SlotIndex } | { readonly kind: 'equal-epochs' };
+
+export function bucketDamage(bytes: Buffer, at: number): BucketDamage | undefined {
+  const first = slotState(bytes, at);
+  if (first === 'damaged') return { kind: 'checksum', slot: 0 };
+  const second = slotState(bytes, at + slotSize);
+  if (second === 'damaged') return { kind: 'checksum', slot: 1 };
+  const equal = first === 'valid' && second === 'valid' && slotEpoch(bytes, at) === slotEpoch(bytes, at + slotSize);
+  return equal ? { kind: 'equal-epochs' } : undefined;
+}
+
+export function slotEpoch(bytes: Buffer, at: number): number {
+  return readU64(bytes, at + epochAt);
+}
+
+export function readSlot(bytes: Buffer, at: number): Slot {
+  return {
+    epoch: slotEpoch(bytes, at),
+    section: readU64(bytes, at + sectionAt),
+    position: readU64(bytes, at + positionAt),
+    added: bytes.readUInt8(at + addedAt),
+  };
+}
+
+export function writeSlot(bytes: Buffer, at: number, slot: Slot): void {
+  writeU64(bytes, slot.epoch, at + epochAt);
+  writeU64(bytes, slot.section, at + sectionAt);
+  writeU64(bytes, slot.position, at + positionAt);
+  bytes.writeUInt8(slot.added, at + addedAt);
+  bytes.writeUInt32BE(crc32c(bytes.subarray(at, at + crcAt)), at + crcAt);
+}
+
+export function clearSlot(bytes: Buffer, at: number): void {
+  bytes.fill(0, at, at + slotSize);
+}
+
+/** The newest slot of a bucket without damage; `undefined` when both are empty. */
+export function newestSlot(bytes: Buffer, at: number): Slot | undefined {
+  const first = !isEmpty(bytes, at);
+  const second = !isEmpty(bytes, at + slotSize);
+  if (first && second)
+    return readSlot(bytes, slotEpoch(bytes, at) > slotEpoch(bytes, at + slotSize) ? at : at + slotSize);
+  if (first) return readSlot(bytes, at);
+  return second ? readSlot(bytes, at + slotSize) : undefined;
+}
+
+/** The slot that a write of the epoch goes to: its own if it has one, else an empty one, else the older. */
+export function slotForEpoch(bytes: Buffer, at: number, epoch: number): SlotIndex {
+  const first = !isEmpty(bytes, at);
+  const second = !isEmpty(bytes, at + slotSize);
+  if (first && slotEpoch(bytes, at) === epoch) return 0;
+  if (second && slotEpoch(bytes, at + slotSize) === epoch) return 1;
+  if (!first) return 0;
+  if (!second) return 1;
+  return slotEpoch(bytes, at) < slotEpoch(bytes, at + slotSize) ? 0 : 1;
+}
+
+/** Count of puts after one more. */
+export function addedAfterPut(added: number): number {
+  return Math.min(addedMax, added + 1);
+}

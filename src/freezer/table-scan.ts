@@ -1,0 +1,142 @@
+/**
+ * The scan of the table after a crash: reads every bucket and says what must become of it. Writes nothing.
+ *
+ * At checkpoint N a slot may be of an epoch up to N, or of N + 1: the sync that was interrupted wrote it. Anything
+ * newer proves that the checkpoint is not the store's latest (H5). Slots of N + 1 are cleared. A damaged slot is
+ * *explained* when the interrupted sync may have torn it: its bucket was changed by records behind the checkpoint that
+ * hang on the other slot's head, or lay in the resize chunk of that sync. Then the other slot decides. Any other
+ * damaged slot makes its bucket one to be derived from the key index.
+ */
+import { yieldToLoop } from '../base/yield.ts';
+import type { Blob } from '../blob/blob.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { FreezerError } from './freezer-error.ts';
+import { bucketError, tableBytes } from './table.ts';
+import { bucketSize, clearSlot, newestSlot, readSlot, type Slot, slotOffset, slotState } from './table-entry.ts';
+
+export interface ScanRequest {
+  readonly checkpoint: Checkpoint;
+  /** End of the journals at the checkpoint: no head lies behind it. */
+  readonly end: JournalEnd;
+  readonly recordSize: number;
+  readonly resizeFrequency: number;
+  /** Buckets changed behind the checkpoint, each with the `next` of its first record there. */
+  readonly touched: ReadonlyMap<number, RecordPosition | undefined>;
+  /** Buckets that the interrupted sync's resize may have rewritten. */
+  readonly chunk: { readonly from: number; readonly to: number };
+  readonly stepBytes: number;
+  readonly progress: ((done: number, total: number, phase: string) => void) | undefined;
+}
+
+/** A bucket as it must be taken, in place of what the file has. */
+export interface MendedBucket {
+  readonly bucket: number;
+  readonly bytes: Buffer;
+}
+
+export interface ScanResult {
+  readonly mended: readonly MendedBucket[];
+  /** Buckets whose head only the key index can tell, as the file has them. */
+  readonly underivable: readonly MendedBucket[];
+  /** Buckets, mended ones included, whose count reached the resize frequency. */
+  readonly resizable: number;
+}
+
+type Verdict = 'as-is' | 'mended' | 'derive';
+
+export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanResult> {
+  const { tableSize } = request.checkpoint;
+  const stepCount = Math.max(1, Math.floor(request.stepBytes / bucketSize));
+  const mended: MendedBucket[] = [];
+  const underivable: MendedBucket[] = [];
+  let resizable = 0;
+  for (let first = 0; first < tableSize; first += stepCount) {
+    const count = Math.min(stepCount, tableSize - first);
+    const bytes = Buffer.allocUnsafe(count * bucketSize);
+    await blob.read(tableBytes(first), bytes);
+    for (let index = 0; index < count; index++) {
+      const at = index * bucketSize;
+      if (isBlank(bytes, at)) continue;
+      const bucket = first + index;
+      const verdict = judge(blob.path, bytes, at, bucket, request);
+      const copy = (): MendedBucket => ({ bucket, bytes: Buffer.from(bytes.subarray(at, at + bucketSize)) });
+      if (verdict === 'derive') underivable.push(copy());
+      else if (verdict === 'mended') mended.push(copy());
+      if (verdict !== 'derive' && (newestSlot(bytes, at)?.added ?? 0) >= request.resizeFrequency) resizable++;
+    }
+    request.progress?.(first + count, tableSize, 'table scan');
+    await yieldToLoop();
+  }
+  return { mended, underivable, resizable };
+}
+
+/** Clears, in the buffer, what does not belong to the checkpoint. */
+function judge(file: string, bytes: Buffer, at: number, bucket: number, request: ScanRequest): Verdict {
+  const offsets = [slotOffset(at, 0), slotOffset(at, 1)] as const;
+  const states = offsets.map((offset) => slotState(bytes, offset));
+  const isNewer = offsets.map(
+    (offset, index) => states[index] === 'valid' && checkSlot(bytes, offset, bucket, request),
+  );
+  if (isNewer[0] && isNewer[1]) throw stale(bucket, 'an older slot', 'two slots newer than the checkpoint');
+  for (const [index, offset] of offsets.entries()) if (isNewer[index]) clearSlot(bytes, offset);
+  const damaged = states.filter((state) => state === 'damaged').length;
+  if (damaged === 0) {
+    checkEpochsDiffer(file, bytes, at, bucket);
+    return isNewer[0] || isNewer[1] ? 'mended' : 'as-is';
+  }
+  if (damaged === 2 || isNewer[0] || isNewer[1]) return 'derive';
+  const damagedAt = states[0] === 'damaged' ? offsets[0] : offsets[1];
+  const otherAt = states[0] === 'damaged' ? offsets[1] : offsets[0];
+  const other = states.includes('valid') ? readSlot(bytes, otherAt) : undefined;
+  if (!isExplained(bucket, other, request)) return 'derive';
+  clearSlot(bytes, damagedAt);
+  return 'mended';
+}
+
+/** Whether a valid slot is of the interrupted epoch. One that no state of this store explains is refused. */
+function checkSlot(bytes: Buffer, offset: number, bucket: number, request: ScanRequest): boolean {
+  const slot = readSlot(bytes, offset);
+  const { epoch } = request.checkpoint;
+  if (slot.epoch > epoch + 1) throw stale(bucket, `epochs up to ${epoch + 1}`, `epoch ${slot.epoch}`);
+  if (slot.epoch > epoch) return true;
+  const { section, keyBytes } = request.end;
+  const inside =
+    slot.section < section || (slot.section === section && (slot.position + 1) * request.recordSize <= keyBytes);
+  if (!inside)
+    throw stale(
+      bucket,
+      `a head before record ${keyBytes / request.recordSize} of section ${section}`,
+      `${slot.section}/${slot.position}`,
+    );
+  return false;
+}
+
+function isExplained(bucket: number, other: Slot | undefined, request: ScanRequest): boolean {
+  if (request.touched.has(bucket)) {
+    const next = request.touched.get(bucket);
+    return next?.section === other?.section && next?.position === other?.position;
+  }
+  return bucket >= request.chunk.from && bucket < request.chunk.to;
+}
+
+function checkEpochsDiffer(file: string, bytes: Buffer, at: number, bucket: number): void {
+  const [first, second] = [slotOffset(at, 0), slotOffset(at, 1)];
+  if (slotState(bytes, first) === 'empty' || slotState(bytes, second) === 'empty') return;
+  if (readSlot(bytes, first).epoch === readSlot(bytes, second).epoch) throw bucketError(file, bucket, bytes, at);
+}
+
+function stale(bucket: number, expected: string, found: string): FreezerError {
+  return new FreezerError(
+    'checkpoint-mismatch',
+    `the checkpoint is not this store's latest: bucket ${bucket} has ${found}, expected ${expected}`,
+    { details: { bucket, expected, found } },
+  );
+}
+
+const blankBucket = Buffer.alloc(bucketSize);
+
+function isBlank(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32BE(at + 4) === 0 && blankBucket.compare(bytes, at, at + bucketSize) === 0;
+}

@@ -1,0 +1,284 @@
+/**
+ * The hash table: for every bucket the newest record of its chain. FORMAT.md section 5, the resize in SEMANTICS 1.5.
+ *
+ * The table is written back, not through: buckets that puts change live in memory until `sync` writes them in one
+ * ordered pass, behind the journals' fsync. So a put costs no write here, and an unfinished epoch never overwrites a
+ * slot that the durable checkpoint needs (H4).
+ *
+ * States: no resize, or a resize with `progress` buckets of the old half copied. Up to there both halves are kept
+ * identical; lookups use the old size until the last chunk is done.
+ *
+ * Crash behaviour: while `sync` runs any part of its writes may reach the disk; each goes to the slot that is not the
+ * newest of the checkpoint before, or lies behind the table's old end.
+ */
+import { assert, present } from '../base/assert.ts';
+import { Counter } from '../base/counter.ts';
+import { Mutex } from '../base/mutex.ts';
+import type { Blob } from '../blob/blob.ts';
+import { type BlobError, corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
+import type { DiskWrite } from '../disk/disk.ts';
+import { ChangedBuckets } from './changed-buckets.ts';
+import { FreezerError } from './freezer-error.ts';
+import type { TableState } from './start.ts';
+import {
+  addedAfterPut,
+  bucketDamage,
+  bucketSize,
+  newestSlot,
+  readSlot,
+  type Slot,
+  slotForEpoch,
+  slotOffset,
+  writeSlot,
+} from './table-entry.ts';
+import { orderedBuckets, windowsOf, windowWrites } from './table-write-back.ts';
+
+export interface TableSettings {
+  readonly resizeFrequency: number;
+  readonly resizeChunkSize: number;
+  readonly changesMax: number;
+}
+
+export const tableSizeMax = 2 ** 31;
+/** A resize starts when this share of the buckets is worth it. */
+const resizeThreshold = 0.5;
+/** Buckets that one step of a resize reads and writes between two turns of the event loop. */
+const resizeStepCount = 4096;
+
+export function tableBytes(tableSize: number): number {
+  return tableSize * bucketSize;
+}
+
+export class Table {
+  readonly #blob: Blob;
+  readonly #settings: TableSettings;
+  readonly #changed = new ChangedBuckets();
+  /** Held while the file is written, so that a read that met a half-written bucket can wait and read again. */
+  readonly #writing = new Mutex();
+  #size: number;
+  #progress: number | undefined;
+  #resizable: number;
+  readonly unnecessaryWrites = new Counter();
+  readonly resizes = new Counter();
+
+  constructor(blob: Blob, settings: TableSettings, size: number, state: TableState) {
+    this.#blob = blob;
+    this.#settings = settings;
+    this.#size = size;
+    this.#progress = state.resizeProgress;
+    this.#resizable = state.resizable;
+  }
+
+  /** Buckets that lookups use. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get state(): TableState {
+    return { resizeProgress: this.#progress, resizable: this.#resizable };
+  }
+
+  get changedCount(): number {
+    return this.#changed.count;
+  }
+
+  bucketOf(hash: number): number {
+    return (hash & (this.#size - 1)) >>> 0;
+  }
+
+  /** Takes what recovery found a bucket to be, in place of what the file has. */
+  override(bucket: number, from: Buffer, at: number): void {
+    this.#changed.add(bucket, from, at);
+  }
+
+  /** Brings buckets into memory for `head` and `update`. Changes nothing when one is damaged or memory is full. */
+  async load(buckets: readonly number[], changesMax = this.#settings.changesMax): Promise<void> {
+    const missing = [...new Set(buckets)].filter((bucket) => !this.#changed.has(bucket));
+    if (missing.length === 0) return;
+    if (this.#changed.count + missing.length > changesMax) {
+      throw new FreezerError(
+        'sync-required',
+        `${changesMax} changed buckets are in memory (tableChangesMax): sync first`,
+        {
+          retriable: true,
+          details: { limit: changesMax, changed: this.#changed.count, wanted: missing.length },
+        },
+      );
+    }
+    const bytes = Buffer.allocUnsafe(missing.length * bucketSize);
+    await this.#readInto(missing, bytes);
+    for (const [index, bucket] of missing.entries()) {
+      const damage = this.#damage(bucket, bytes, index * bucketSize);
+      if (damage !== undefined) throw damage;
+    }
+    for (const [index, bucket] of missing.entries()) this.#changed.add(bucket, bytes, index * bucketSize);
+  }
+
+  /** Chain head of a loaded bucket. */
+  head(bucket: number): Slot | undefined {
+    return newestSlot(this.#changed.bytes, this.#loaded(bucket));
+  }
+
+  /** Makes the record the head of a loaded bucket, whose head so far is `head`. */
+  update(
+    bucket: number,
+    head: Slot | undefined,
+    record: { readonly epoch: number; readonly section: number; readonly position: number },
+  ): void {
+    const at = this.#loaded(bucket);
+    const bytes = this.#changed.bytes;
+    const added = addedAfterPut(head?.added ?? 0);
+    const mirrored = this.#progress !== undefined && bucket < this.#progress;
+    if (mirrored) this.unnecessaryWrites.add();
+    if (added === this.#settings.resizeFrequency) this.#resizable += mirrored ? 2 : 1;
+    writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, record.epoch)), { ...record, added });
+  }
+
+  /** One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. */
+  async heads(hashes: readonly number[]): Promise<readonly (Slot | undefined | Error)[]> {
+    const heads = await this.#readHeads(hashes);
+    const suspects = heads.flatMap((head, index) => (head instanceof Error ? [index] : []));
+    if (suspects.length === 0) return heads;
+    const again = await this.#writing.run(() =>
+      this.#readHeads(suspects.map((index) => present(hashes[index], 'a hash'))),
+    );
+    const mended = [...heads];
+    for (const [at, index] of suspects.entries()) mended[index] = again[at];
+    return mended;
+  }
+
+  /**
+   * Writes all changes and one chunk of a due or running resize, and makes the table durable. The records that the
+   * slots name are durable already. With `finish` a running resize is completed first.
+   */
+  sync(epoch: number, options: { readonly finish: boolean }): Promise<void> {
+    return this.#writing.run(async () => {
+      await this.#writeBack();
+      while (options.finish && this.#progress !== undefined) await this.#advance(epoch, this.#progress);
+      if (this.#progress === undefined && this.#resizable >= Math.floor(this.#size * resizeThreshold))
+        await this.#startResize();
+      if (this.#progress !== undefined) await this.#advance(epoch, this.#progress);
+      await this.#blob.sync();
+      this.#changed.clear();
+    });
+  }
+
+  /** Sets the file to the length that the table has without a resize. Durable on return. */
+  async cutToSize(): Promise<void> {
+    if (this.#blob.size === tableBytes(this.#size)) return;
+    await this.#blob.truncate(tableBytes(this.#size));
+    await this.#blob.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#blob.close();
+  }
+
+  async #readHeads(hashes: readonly number[]): Promise<readonly (Slot | undefined | Error)[]> {
+    const heads: (Slot | undefined | Error)[] = [];
+    const missing: number[] = [];
+    const missingAt: number[] = [];
+    for (const [index, hash] of hashes.entries()) {
+      const bucket = this.bucketOf(hash);
+      const offset = this.#changed.offsetOf(bucket);
+      heads.push(offset === undefined ? undefined : newestSlot(this.#changed.bytes, offset));
+      if (offset !== undefined) continue;
+      missing.push(bucket);
+      missingAt.push(index);
+    }
+    if (missing.length === 0) return heads;
+    const bytes = Buffer.allocUnsafe(missing.length * bucketSize);
+    await this.#readInto(missing, bytes);
+    for (const [at, index] of missingAt.entries()) {
+      const offset = at * bucketSize;
+      heads[index] = this.#damage(present(missing[at], 'a bucket'), bytes, offset) ?? newestSlot(bytes, offset);
+    }
+    return heads;
+  }
+
+  async #readInto(buckets: readonly number[], bytes: Buffer): Promise<void> {
+    const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
+    await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
+  }
+
+  async #writeBack(): Promise<void> {
+    const mirrored = this.#progress ?? 0;
+    const order = orderedBuckets(this.#changed, mirrored, this.#size);
+    for (const group of windowsOf(order)) {
+      const writes = await windowWrites(this.#blob, this.#changed.bytes, group);
+      await this.#blob.writeMany(writes);
+    }
+  }
+
+  async #startResize(): Promise<void> {
+    this.resizes.add();
+    if (this.#size >= tableSizeMax) return;
+    await this.#blob.truncate(tableBytes(this.#size * 2));
+    this.#progress = 0;
+  }
+
+  /** Copies one chunk of buckets to the new half, both copies with a fresh count. */
+  async #advance(epoch: number, progress: number): Promise<void> {
+    const chunkEnd = Math.min(progress + this.#settings.resizeChunkSize, this.#size);
+    for (let bucket = progress; bucket < chunkEnd; bucket += resizeStepCount) {
+      const count = Math.min(resizeStepCount, chunkEnd - bucket);
+      const bytes = Buffer.allocUnsafe(count * bucketSize);
+      await this.#blob.read(tableBytes(bucket), bytes);
+      for (let at = 0; at < bytes.length; at += bucketSize) this.#reset(bytes, at, epoch);
+      const copies: readonly DiskWrite[] = [
+        { offset: tableBytes(bucket), bytes },
+        { offset: tableBytes(this.#size + bucket), bytes },
+      ];
+      await this.#blob.writeMany(copies);
+    }
+    if (chunkEnd < this.#size) {
+      this.#progress = chunkEnd;
+      return;
+    }
+    this.#size *= 2;
+    this.#progress = undefined;
+  }
+
+  /** Starts the bucket's count anew in the epoch's slot. A damaged bucket is carried over as it is: reads report it. */
+  #reset(bytes: Buffer, at: number, epoch: number): void {
+    if (bucketDamage(bytes, at) !== undefined) return;
+    const head = newestSlot(bytes, at);
+    if (head === undefined) return;
+    if (head.added >= this.#settings.resizeFrequency) {
+      assert(this.#resizable > 0, 'resizable counts the buckets that reached the frequency');
+      this.#resizable--;
+    }
+    writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, epoch)), { ...head, epoch, added: 0 });
+  }
+
+  #damage(bucket: number, bytes: Buffer, at: number): BlobError | undefined {
+    const damage = bucketDamage(bytes, at);
+    if (damage === undefined) return undefined;
+    return bucketError(this.#blob.path, bucket, bytes, at);
+  }
+
+  #loaded(bucket: number): number {
+    return present(this.#changed.offsetOf(bucket), 'a loaded bucket');
+  }
+}
+
+/** The error for a damaged bucket. */
+export function bucketError(file: string, bucket: number, bytes: Buffer, at: number): BlobError {
+  const damage = bucketDamage(bytes, at);
+  const slot = damage?.kind === 'checksum' ? damage.slot : 0;
+  const offset = headerSize + tableBytes(bucket) + slotOffset(0, slot);
+  return damage?.kind === 'equal-epochs'
+    ? corruption(`bucket ${bucket}`, {
+        file,
+        offset,
+        expected: 'slots of two epochs',
+        found: `epoch ${readSlot(bytes, at).epoch} twice`,
+      })
+    : corruption(`bucket ${bucket}`, {
+        file,
+        offset,
+        expected: 'a matching checksum',
+        found: bytes.toString('hex', slotOffset(at, slot), slotOffset(at, slot) + bucketSize / 2),
+      });
+}

@@ -1,0 +1,50 @@
+import type { Disk } from '../disk/disk.ts';
+import { SectionBlobs } from './section-blobs.ts';
+
+/** What the journals need to know of a record: its size, and where it says that its value is. */
+export interface RecordLayout {
+  readonly size: number;
+  valueOf(bytes: Buffer, at: number): { readonly offset: number; readonly size: number };
+}
+
+/** The files of both journals, as recovery sees them: no buffers, no cache, nothing written unless asked for. */
+export interface JournalFiles {
+  readonly disk: Disk;
+  readonly keys: SectionBlobs;
+  readonly values: SectionBlobs;
+  readonly pageSize: number;
+  readonly layout: RecordLayout;
+}
+
+export function journalFiles(
+  disk: Disk,
+  settings: { readonly keyPartition: string; readonly valuePartition: string; readonly pageSize: number },
+  layout: RecordLayout,
+): JournalFiles {
+  return {
+    disk,
+    keys: new SectionBlobs(disk, settings.keyPartition),
+    values: new SectionBlobs(disk, settings.valuePartition),
+    pageSize: settings.pageSize,
+    layout,
+  };
+}
+
+export async function closeJournalFiles(files: JournalFiles): Promise<void> {
+  await files.keys.close();
+  await files.values.close();
+}
+
+/** Runs `work` with a section's file open. */
+export async function withBlob<T>(
+  blobs: SectionBlobs,
+  section: number,
+  work: (blob: Awaited<ReturnType<SectionBlobs['acquire']>>) => Promise<T>,
+): Promise<T> {
+  const blob = await blobs.acquire(section);
+  try {
+    return await work(blob);
+  } finally {
+    await blobs.release(section);
+  }
+}

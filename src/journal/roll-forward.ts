@@ -1,0 +1,198 @@
+/**
+ * The second half of recovery: reads, forwards from a durable end, every record that reached the disk whole.
+ *
+ * In a section an invalid page ends it before that page, a page that is not full ends it behind its valid bytes,
+ * whatever follows. A record counts when it is whole, lies where the last one's value ended, and its value frame has
+ * a matching checksum. The next section is read only when this one is complete to its last byte: a section is durable
+ * before the next one begins, so records behind an incomplete section are corruption, not a crash.
+ */
+import { type Blob, isUnfinishedBlob } from '../blob/blob.ts';
+import { corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
+import { physicalPageSize } from '../blob/page.ts';
+import { compareEnds, type JournalEnd } from './journal-end.ts';
+import { type JournalFiles, withBlob } from './journal-files.ts';
+import { streamPages } from './page-stream.ts';
+import { checkFrame } from './value-log.ts';
+
+export interface TailRecord {
+  readonly section: number;
+  readonly position: number;
+  /** A copy of the record. */
+  readonly bytes: Buffer;
+}
+
+export interface JournalTail {
+  readonly records: readonly TailRecord[];
+  /** End of the last record that counts. */
+  readonly end: JournalEnd;
+  /** Why reading ended there. */
+  readonly stop: string;
+}
+
+interface SectionTail extends JournalTail {
+  /** Nothing lies behind `end`, in either file. */
+  readonly complete: boolean;
+}
+
+/** Reads the records behind `from`, which is durable. An end below `mark` is corruption. */
+export async function readTail(
+  files: JournalFiles,
+  from: JournalEnd,
+  mark: JournalEnd | undefined,
+): Promise<JournalTail> {
+  const sections = await files.keys.list();
+  const records: TailRecord[] = [];
+  let tail = await readSectionTail(files, from);
+  for (;;) {
+    for (const record of tail.records) records.push(record);
+    const next = tail.end.section + 1;
+    if (!sections.includes(next) || (await isUnfinishedBlob(files.disk, files.keys.path(next)))) break;
+    const beyond = await readSectionTail(files, { section: next, keyBytes: 0, valueBytes: 0 });
+    if (beyond.records.length === 0) break;
+    if (!tail.complete) throw incomplete(files, tail);
+    if (mark?.section === tail.end.section) checkMark(files, tail, mark);
+    tail = beyond;
+  }
+  if (mark !== undefined) checkMark(files, tail, mark);
+  return { records, end: tail.end, stop: tail.stop };
+}
+
+function checkMark(files: JournalFiles, tail: JournalTail, mark: JournalEnd): void {
+  const short = tail.end.section === mark.section && tail.end.valueBytes < mark.valueBytes;
+  if (short || compareEnds(tail.end, mark) < 0) throw belowMark(files, tail, mark);
+}
+
+async function readSectionTail(files: JournalFiles, from: JournalEnd): Promise<SectionTail> {
+  if ((await files.keys.fileSize(from.section)) === undefined) {
+    const complete = (await files.values.fileSize(from.section)) === undefined;
+    return { records: [], end: from, stop: 'no key section', complete };
+  }
+  return withBlob(files.keys, from.section, async (keys) => {
+    const payload = await readTailPayload(files, keys, from);
+    if ((await files.values.fileSize(from.section)) === undefined) {
+      return { records: [], end: from, stop: `${files.values.path(from.section)} is missing`, complete: false };
+    }
+    return withBlob(files.values, from.section, (values) => takeRecords(files, values, from, payload));
+  });
+}
+
+interface TailPayload {
+  /** Bytes behind the durable end that a checksum vouches for. */
+  readonly bytes: Buffer;
+  /** The file ends with them. */
+  readonly complete: boolean;
+  readonly stop: string;
+}
+
+async function readTailPayload(files: JournalFiles, blob: Blob, from: JournalEnd): Promise<TailPayload> {
+  const { pageSize } = files;
+  const firstPage = Math.floor(from.keyBytes / pageSize);
+  const parts: Buffer[] = [];
+  let skip = from.keyBytes % pageSize;
+  const physical = physicalPageSize(pageSize);
+  const wholeBytes = blob.size - (blob.size % physical);
+  let stop = `${blob.path} ends`;
+  let complete = wholeBytes === blob.size;
+  for await (const { page, bytes, checksum } of streamPages(blob, pageSize, firstPage)) {
+    const last = (page + 1) * physical === wholeBytes;
+    if (checksum === undefined || checksum.size < skip) {
+      stop = `${blob.path}: page ${page} is torn`;
+      complete = false;
+      break;
+    }
+    parts.push(bytes.subarray(skip, checksum.size));
+    skip = 0;
+    if (checksum.size === pageSize) continue;
+    stop = `${blob.path}: page ${page} ends after ${checksum.size} bytes`;
+    complete &&= last;
+    break;
+  }
+  return { bytes: Buffer.concat(parts), complete, stop };
+}
+
+/** Takes whole records with good values from the payload. */
+async function takeRecords(
+  files: JournalFiles,
+  values: Blob,
+  from: JournalEnd,
+  payload: TailPayload,
+): Promise<SectionTail> {
+  const { layout } = files;
+  const records: TailRecord[] = [];
+  const first = from.keyBytes / layout.size;
+  let valueEnd = from.valueBytes;
+  let { stop } = payload;
+  let torn = false;
+  const frames = new FrameReader(values);
+  for (let at = 0; at + layout.size <= payload.bytes.length; at += layout.size) {
+    const value = layout.valueOf(payload.bytes, at);
+    const position = first + records.length;
+    if (value.offset !== valueEnd) throw misplaced(files, from.section, position, valueEnd, value.offset);
+    const failure = await frames.failure(value.offset, value.size);
+    if (failure !== undefined) {
+      stop = failure;
+      torn = true;
+      break;
+    }
+    records.push({ section: from.section, position, bytes: Buffer.from(payload.bytes.subarray(at, at + layout.size)) });
+    valueEnd += value.size;
+  }
+  const keyBytes = from.keyBytes + records.length * layout.size;
+  const whole = !torn && records.length * layout.size === payload.bytes.length;
+  const complete = whole && payload.complete && values.size === valueEnd;
+  return { records, end: { section: from.section, keyBytes, valueBytes: valueEnd }, stop, complete };
+}
+
+const readAheadBytes = 1 << 20;
+
+/** Checks frames that follow each other, reading ahead. */
+class FrameReader {
+  readonly #blob: Blob;
+  #start = 0;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(blob: Blob) {
+    this.#blob = blob;
+  }
+
+  /** Why the frame does not count; `undefined` when it does. */
+  async failure(offset: number, size: number): Promise<string | undefined> {
+    if (size < 4 || offset + size > this.#blob.size) return `${this.#blob.path}: value at ${offset} is cut off`;
+    if (offset < this.#start || offset + size > this.#start + this.#bytes.length) {
+      this.#bytes = Buffer.allocUnsafe(Math.min(Math.max(size, readAheadBytes), this.#blob.size - offset));
+      this.#start = offset;
+      await this.#blob.read(offset, this.#bytes);
+    }
+    const at = offset - this.#start;
+    const checked = checkFrame(this.#bytes.subarray(at, at + size), this.#blob.path, offset);
+    return checked instanceof Error ? checked.message : undefined;
+  }
+}
+
+function misplaced(files: JournalFiles, section: number, position: number, expected: number, found: number): Error {
+  return corruption(`record ${position}`, {
+    file: files.keys.path(section),
+    offset: headerSize,
+    expected: `a value at ${expected}`,
+    found: `one at ${found}`,
+  });
+}
+
+function incomplete(files: JournalFiles, tail: JournalTail): Error {
+  return corruption(`section is not complete (${tail.stop}) but a later one has records`, {
+    file: files.keys.path(tail.end.section),
+    offset: headerSize,
+    expected: 'a complete section',
+    found: `records up to ${tail.end.keyBytes} key and ${tail.end.valueBytes} value bytes`,
+  });
+}
+
+function belowMark(files: JournalFiles, tail: JournalTail, mark: JournalEnd): Error {
+  return corruption(`committed records are missing (${tail.stop})`, {
+    file: files.keys.path(tail.end.section),
+    offset: headerSize,
+    expected: `records up to section ${mark.section}, ${mark.keyBytes} key and ${mark.valueBytes} value bytes`,
+    found: `section ${tail.end.section}, ${tail.end.keyBytes} key and ${tail.end.valueBytes} value bytes`,
+  });
+}

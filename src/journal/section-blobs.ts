@@ -1,0 +1,120 @@
+/**
+ * The section files of one partition. Files are opened when they are asked for and kept in a bounded set; one that is
+ * in use is never closed. Names are sixteen lower-case hex digits; anything else in the directory is refused (H18).
+ */
+import { present } from '../base/assert.ts';
+import { Counter } from '../base/counter.ts';
+import { type Blob, createBlob, openBlob } from '../blob/blob.ts';
+import { corruption } from '../blob/blob-error.ts';
+import type { Disk } from '../disk/disk.ts';
+
+const nameDigits = 16;
+const namePattern = /^[0-9a-f]{16}$/;
+/** Section files of one partition that stay open. */
+const openFilesMax = 64;
+
+export function sectionName(section: number): string {
+  return section.toString(16).padStart(nameDigits, '0');
+}
+
+interface OpenFile {
+  readonly blob: Promise<Blob>;
+  users: number;
+}
+
+export class SectionBlobs {
+  readonly partition: string;
+  readonly #disk: Disk;
+  readonly #files = new Map<number, OpenFile>();
+  /** Section files opened, made durable and removed. */
+  readonly tracked = new Counter();
+  readonly synced = new Counter();
+  readonly pruned = new Counter();
+
+  constructor(disk: Disk, partition: string) {
+    this.#disk = disk;
+    this.partition = partition;
+  }
+
+  path(section: number): string {
+    return `${this.partition}/${sectionName(section)}`;
+  }
+
+  /** Section numbers that have a file, ascending. */
+  async list(): Promise<readonly number[]> {
+    const names = (await this.#disk.list(this.partition)) ?? [];
+    return names.map((name) => this.#parse(name)).sort((left, right) => left - right);
+  }
+
+  /** Size of the file, header included; `undefined` when there is none. */
+  async fileSize(section: number): Promise<number | undefined> {
+    const found = await this.#disk.stat(this.path(section));
+    if (found !== undefined && found.kind !== 'file') throw this.#stray(sectionName(section), found.kind);
+    return found?.size;
+  }
+
+  /** Makes the file of a new section, durable and empty, and keeps it open until `close`. */
+  async create(section: number): Promise<Blob> {
+    const blob = await createBlob(this.#disk, this.partition, sectionName(section));
+    this.tracked.add();
+    this.#files.set(section, { blob: Promise.resolve(blob), users: 1 });
+    return blob;
+  }
+
+  /** The file, to be given back with `release`. A missing one is the error `not-found` of the disk. */
+  async acquire(section: number): Promise<Blob> {
+    let file = this.#files.get(section);
+    if (file === undefined) {
+      file = { blob: openBlob(this.#disk, this.path(section)), users: 0 };
+      this.tracked.add();
+    }
+    this.#files.delete(section);
+    this.#files.set(section, file);
+    file.users++;
+    try {
+      return await file.blob;
+    } catch (error) {
+      this.#files.delete(section);
+      throw error;
+    }
+  }
+
+  async release(section: number): Promise<void> {
+    present(this.#files.get(section), 'an acquired file').users--;
+    for (const [candidate, file] of this.#files) {
+      if (this.#files.size <= openFilesMax) return;
+      if (file.users > 0) continue;
+      this.#files.delete(candidate);
+      await (await file.blob).close();
+    }
+  }
+
+  /** Removes the file durably. Nobody uses it. */
+  async remove(section: number): Promise<void> {
+    const file = this.#files.get(section);
+    this.#files.delete(section);
+    if (file !== undefined) await (await file.blob).close();
+    await this.#disk.remove(this.path(section));
+    await this.#disk.syncDirectory(this.partition);
+    this.pruned.add();
+  }
+
+  /** Closes every file, used or not. */
+  async close(): Promise<void> {
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    for (const file of files) await (await file.blob).close();
+  }
+
+  #parse(name: string): number {
+    if (!namePattern.test(name)) throw this.#stray(name, 'stray name');
+    const section = Number.parseInt(name, 16);
+    if (!Number.isSafeInteger(section)) throw this.#stray(name, 'section above 2^53');
+    return section;
+  }
+
+  #stray(name: string, found: string): Error {
+    const file = `${this.partition}/${name}`;
+    return corruption('not a section file', { file, offset: 0, expected: 'sixteen lower-case hex digits', found });
+  }
+}
