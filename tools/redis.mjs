@@ -58,7 +58,7 @@ export async function ensureRedisServer(log, machine = thisMachine()) {
   if (present !== undefined) return present;
   const commands = installCommands(machine);
   for (const command of commands) {
-    log(`No redis-server or valkey-server found: installing one with: ${command.join(' ')}`);
+    log(`There is no redis-server or valkey-server here yet. To install one: running ${command.join(' ')}`);
     const [program = '', ...args] = command;
     await runToEnd(program, args, { stdout: 'stderr' }).catch((error) => log(error.message));
     const installed = findRedisServer(machine);

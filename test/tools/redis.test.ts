@@ -37,11 +37,11 @@ test('a missing server is installed by the package manager that is there, and ea
   const { lines, say } = log();
   assert.equal(await ensureRedisServer(say, { folders: [here], isRoot: true }), join(here, 'redis-server'));
   assert.equal(lines.length, 1);
-  assert.match(lines[0] ?? '', /installing one with: env .*apt-get install -y --no-install-recommends redis-server$/);
+  assert.match(lines[0] ?? '', /running env .*apt-get install -y --no-install-recommends redis-server$/);
 });
 
 test('the lists of packages are fetched when the first try fails', async (t) => {
-  const script = `case "$*" in update) : > {here}/lists ;; *) test -f {here}/lists && ${becomesServer} ;; esac`;
+  const script = `case "$*" in update) : > {here}/lists ;; *) test -f {here}/lists && { ${becomesServer}; } ;; esac`;
   const here = await machine(t, { 'apt-get': script });
   const { lines, say } = log();
   assert.equal(await ensureRedisServer(say, { folders: [here], isRoot: true }), join(here, 'redis-server'));
@@ -55,10 +55,13 @@ test('who is not root asks sudo, which must not ask back; Homebrew is never run 
   const here = await machine(t, { sudo: becomesServer, apk: 'exit 1' });
   const { lines, say } = log();
   await ensureRedisServer(say, { folders: [here], isRoot: false });
-  assert.match(lines[0] ?? '', new RegExp(`: ${join(here, 'sudo')} -n ${join(here, 'apk')} add --no-cache valkey$`));
+  assert.match(
+    lines[0] ?? '',
+    new RegExp(`running ${join(here, 'sudo')} -n ${join(here, 'apk')} add --no-cache valkey$`),
+  );
   const mac = await machine(t, { sudo: 'exit 1', brew: becomesServer });
   await ensureRedisServer(say, { folders: [mac], isRoot: false });
-  assert.match(lines[1] ?? '', new RegExp(`: ${join(mac, 'brew')} install valkey$`));
+  assert.match(lines[1] ?? '', new RegExp(`running ${join(mac, 'brew')} install valkey$`));
 });
 
 test('a machine without a known package manager, or whose fails, is told what to do', async (t) => {
