@@ -9,17 +9,19 @@ import { PermafrostError } from '../base/errors.ts';
  * - `invalid-cursor`, `invalid-reply-to`, `invalid-name`: a cursor, reply address, or name that cannot be one.
  * - `limit-exceeded`: a limit is passed; `limit` names it.
  */
-export type ProtocolErrorCode =
-  | 'malformed-json'
-  | 'unsupported-version'
-  | 'missing-field'
-  | 'invalid-field'
-  | 'invalid-base64'
-  | 'invalid-text'
-  | 'invalid-cursor'
-  | 'invalid-reply-to'
-  | 'invalid-name'
-  | 'limit-exceeded';
+export const protocolErrorCodes = [
+  'malformed-json',
+  'unsupported-version',
+  'missing-field',
+  'invalid-field',
+  'invalid-base64',
+  'invalid-text',
+  'invalid-cursor',
+  'invalid-reply-to',
+  'invalid-name',
+  'limit-exceeded',
+] as const;
+export type ProtocolErrorCode = (typeof protocolErrorCodes)[number];
 
 /**
  * A message that breaks the contract. Trying again cannot help.
@@ -50,11 +52,13 @@ export interface WireError {
  * - `unavailable`: the shard cannot answer now; asking again later may help.
  * - `internal`: none of these; the worker's log says more.
  */
-export type RefusalCode =
-  | 'key-exists'
-  | 'several-homes'
-  | 'corrupt'
-  | 'wrong-cursor'
-  | 'unknown-client'
-  | 'unavailable'
-  | 'internal';
+export const refusalCodes = [
+  'key-exists',
+  'several-homes',
+  'corrupt',
+  'wrong-cursor',
+  'unknown-client',
+  'unavailable',
+  'internal',
+] as const;
+export type RefusalCode = (typeof refusalCodes)[number];

@@ -20,7 +20,7 @@ import { readOptionalWireError } from './wire-error.ts';
  */
 export type PutOutcome = 'stored' | 'unchanged' | 'kept';
 
-const outcomes: readonly PutOutcome[] = ['stored', 'unchanged', 'kept'];
+export const putOutcomes: readonly PutOutcome[] = ['stored', 'unchanged', 'kept'];
 
 export interface ReceiptRecord {
   readonly cursor: string;
@@ -95,7 +95,7 @@ function decodeReceipt(value: unknown, index: number): Receipt {
 
 function decodeRecord(value: unknown, path: string): ReceiptRecord {
   const record = readObject(value, path);
-  const outcome = readOptionalWord(record, 'outcome', path, outcomes);
+  const outcome = readOptionalWord(record, 'outcome', path, putOutcomes);
   if (outcome === undefined) throw refused('missing-field', join(path, 'outcome'), 'missing');
   const cursor = readString(record, 'cursor', path);
   parseCursor(cursor, join(path, 'cursor'));

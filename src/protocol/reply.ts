@@ -28,7 +28,7 @@ import { readOptionalWireError } from './wire-error.ts';
  */
 export type LookupOutcome = 'found' | 'missing' | 'corrupt' | 'expired' | 'invalid' | 'too-large' | 'unavailable';
 
-const outcomes: readonly LookupOutcome[] = [
+export const lookupOutcomes: readonly LookupOutcome[] = [
   'found',
   'missing',
   'corrupt',
@@ -157,7 +157,7 @@ function encodeResult(result: LookupResult): ResultWire {
 function decodeResult(value: unknown, index: number): LookupResult {
   const path = `results[${index}]`;
   const result = readObject(value, path);
-  const outcome = readOptionalWord(result, 'outcome', path, outcomes);
+  const outcome = readOptionalWord(result, 'outcome', path, lookupOutcomes);
   if (outcome === undefined) throw refused('missing-field', join(path, 'outcome'), 'missing');
   const key = readOptionalString(result, 'key', path);
   const cursor = readOptionalString(result, 'cursor', path);
