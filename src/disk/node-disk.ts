@@ -1,11 +1,23 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { AssertionFailure, assert } from '../base/assert.ts';
+import { codeOf } from '../base/errors.ts';
 import type { Disk, DiskFile, DiskRead, DiskStat, DiskWrite } from './disk.ts';
-import { type DiskOperation, diskErrorFrom, shortRead } from './disk-error.ts';
+import { DiskError, type DiskOperation, diskErrorFrom, shortRead } from './disk-error.ts';
 
 const opened = promisify(fs.open);
 const stated = promisify(fs.stat);
+const statedOpen = promisify(fs.fstat);
+const listed = promisify(fs.readdir);
+const directoryMade = promisify(fs.mkdir);
+const unlinked = promisify(fs.unlink);
+const directoryRemoved = promisify(fs.rmdir);
+const renamed = promisify(fs.rename);
+const truncated = promisify(fs.ftruncate);
+const synced = promisify(fs.fsync);
+const dataSynced = promisify(fs.fdatasync);
+const closed = promisify(fs.close);
 
 /** Reads or writes of one list that are in flight together. The pool behind `fs` has four threads by default. */
 const listParallelismMax = 64;
@@ -24,114 +36,156 @@ export class NodeDisk implements Disk {
   async open(path: string, options: { readonly create: boolean }): Promise<DiskFile> {
     const flags = options.create ? fs.constants.O_RDWR | fs.constants.O_CREAT : fs.constants.O_RDWR;
     return guarded({ operation: 'open', path }, async () => {
-      const descriptor = await opened(join(this.root, path), flags, 0o640);
+      const descriptor = await opened(this.#locate(path), flags, 0o640);
       return new NodeDiskFile(path, descriptor);
     });
   }
 
   async stat(path: string): Promise<DiskStat | undefined> {
-    try {
-      const found = await stated(join(this.root, path));
-      return { kind: found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other', size: found.size };
-    } catch (error) {
-      const failure = diskErrorFrom(error, { operation: 'stat', path });
-      if (failure.code === 'not-found') return undefined;
-      throw failure;
-    }
+    const found = await unlessMissing({ operation: 'stat', path }, () => stated(this.#locate(path)));
+    if (found === undefined) return undefined;
+    return { kind: found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other', size: found.size };
   }
 
-  async list(path: string): Promise<readonly string[] | undefined> {
-    try {
-      return await promisify(fs.readdir)(join(this.root, path));
-    } catch (error) {
-      const failure = diskErrorFrom(error, { operation: 'list', path });
-      if (failure.code === 'not-found') return undefined;
-      throw failure;
-    }
+  list(path: string): Promise<readonly string[] | undefined> {
+    return unlessMissing({ operation: 'list', path }, () => listed(this.#locate(path)));
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await guarded({ operation: 'make directory', path }, () =>
-      promisify(fs.mkdir)(join(this.root, path), { recursive: path === '', mode: 0o750 }).catch(unlessThere),
-    );
+    await guarded({ operation: 'make directory', path }, async () => {
+      const place = this.#locate(path);
+      try {
+        await directoryMade(place, { recursive: path === '', mode: 0o750 });
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST' || !(await stated(place)).isDirectory()) throw error;
+      }
+    });
   }
 
   async syncDirectory(path: string): Promise<void> {
     await guarded({ operation: 'sync directory', path }, async () => {
-      const descriptor = await opened(join(this.root, path), fs.constants.O_RDONLY);
+      const descriptor = await opened(this.#locate(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
       try {
-        await promisify(fs.fsync)(descriptor);
+        await synced(descriptor);
       } finally {
-        await promisify(fs.close)(descriptor);
+        await closed(descriptor);
       }
     });
   }
 
   async remove(path: string): Promise<void> {
-    await guarded({ operation: 'remove', path }, () => promisify(fs.unlink)(join(this.root, path)));
+    await guarded({ operation: 'remove', path }, () => unlinked(this.#locate(path)));
   }
 
   async removeDirectory(path: string): Promise<void> {
-    await guarded({ operation: 'remove directory', path }, () => promisify(fs.rmdir)(join(this.root, path)));
+    await guarded({ operation: 'remove directory', path }, () => directoryRemoved(this.#locate(path)));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await guarded({ operation: 'rename', path: from }, () =>
-      promisify(fs.rename)(join(this.root, from), join(this.root, to)),
-    );
+    await guarded({ operation: 'rename', path: from }, () => renamed(this.#locate(from), this.#locate(to)));
+  }
+
+  /** Where a path lies. No path leads out of the root: callers check names that come from outside before. */
+  #locate(path: string): string {
+    const inside = path === '' || !path.split('/').some((part) => part === '' || part === '.' || part === '..');
+    assert(inside && !path.includes('\0'), `${JSON.stringify(path)} is no path below the root of a disk`);
+    return join(this.root, path);
   }
 }
 
+/**
+ * One descriptor. It counts what is under way on it: a descriptor that is closed too early, or used afterwards, may
+ * by then belong to another file, and a write to it would go there.
+ */
 class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
+  #underWay = 0;
+  #closed = false;
 
   constructor(path: string, descriptor: number) {
     this.path = path;
     this.#descriptor = descriptor;
   }
 
-  size(): Promise<number> {
-    return guarded({ operation: 'stat', path: this.path }, async () => {
-      const found = await promisify(fs.fstat)(this.#descriptor);
-      return found.size;
-    });
+  async size(): Promise<number> {
+    const found = await this.#call({ operation: 'stat', path: this.path }, () => statedOpen(this.#descriptor));
+    return found.size;
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => this.#fill(offset, into, 0, resolve, reject));
+    assertRange(offset, into.length);
+    return this.#transfer((resolve, reject) => this.#fill(offset, into, 0, resolve, reject));
   }
 
   readMany(reads: readonly DiskRead[]): Promise<void> {
-    return inParallel(reads.length, (index, resolve, reject) => {
-      const read = reads[index];
-      if (read !== undefined) this.#fill(read.offset, read.into, 0, resolve, reject);
-    });
-  }
-
-  write(offset: number, bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => this.#drain(offset, bytes, 0, resolve, reject));
-  }
-
-  writeMany(writes: readonly DiskWrite[]): Promise<void> {
-    return inParallel(writes.length, (index, resolve, reject) => {
-      const write = writes[index];
-      if (write !== undefined) this.#drain(write.offset, write.bytes, 0, resolve, reject);
-    });
-  }
-
-  truncate(size: number): Promise<void> {
-    return guarded({ operation: 'truncate', path: this.path, size }, () =>
-      promisify(fs.ftruncate)(this.#descriptor, size),
+    for (const read of reads) assertRange(read.offset, read.into.length);
+    return this.#transfer((resolve, reject) =>
+      inParallel(reads, (read, done, failed) => this.#fill(read.offset, read.into, 0, done, failed), resolve, reject),
     );
   }
 
-  sync(): Promise<void> {
-    return guarded({ operation: 'sync', path: this.path }, () => promisify(fs.fdatasync)(this.#descriptor));
+  write(offset: number, bytes: Uint8Array): Promise<void> {
+    assertRange(offset, bytes.length);
+    return this.#transfer((resolve, reject) => this.#drain(offset, bytes, 0, resolve, reject));
   }
 
-  close(): Promise<void> {
-    return guarded({ operation: 'close', path: this.path }, () => promisify(fs.close)(this.#descriptor));
+  writeMany(writes: readonly DiskWrite[]): Promise<void> {
+    for (const write of writes) assertRange(write.offset, write.bytes.length);
+    return this.#transfer((resolve, reject) =>
+      inParallel(
+        writes,
+        (write, done, failed) => this.#drain(write.offset, write.bytes, 0, done, failed),
+        resolve,
+        reject,
+      ),
+    );
+  }
+
+  truncate(size: number): Promise<void> {
+    assertRange(0, size);
+    return this.#call({ operation: 'truncate', path: this.path, size }, () => truncated(this.#descriptor, size));
+  }
+
+  sync(): Promise<void> {
+    return this.#call({ operation: 'sync', path: this.path }, () => dataSynced(this.#descriptor));
+  }
+
+  async close(): Promise<void> {
+    assert(!this.#closed, `${this.path} is closed twice`);
+    assert(this.#underWay === 0, `${this.path} is closed while ${this.#underWay} operations on it are under way`);
+    this.#closed = true;
+    await guarded({ operation: 'close', path: this.path }, () => closed(this.#descriptor));
+  }
+
+  async #call<T>(where: DiskOperation, work: () => Promise<T>): Promise<T> {
+    this.#begin();
+    try {
+      return await guarded(where, work);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  #transfer(start: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> {
+    this.#begin();
+    return new Promise((resolve, reject) => {
+      start(
+        () => {
+          this.#underWay--;
+          resolve();
+        },
+        (error) => {
+          this.#underWay--;
+          reject(error);
+        },
+      );
+    });
+  }
+
+  #begin(): void {
+    assert(!this.#closed, `${this.path} is used after it was closed`);
+    this.#underWay++;
   }
 
   #fill(offset: number, into: Uint8Array, done: number, resolve: () => void, reject: (error: Error) => void): void {
@@ -154,6 +208,9 @@ class NodeDiskFile implements DiskFile {
         reject(diskErrorFrom(error, { operation: 'write', path: this.path, offset, size: bytes.length }));
       } else if (done + count === bytes.length) {
         resolve();
+      } else if (count === 0) {
+        const stuck = new Error(`the disk takes no more than ${done} bytes`);
+        reject(diskErrorFrom(stuck, { operation: 'write', path: this.path, offset, size: bytes.length }));
       } else {
         this.#drain(offset, bytes, done + count, resolve, reject);
       }
@@ -161,44 +218,55 @@ class NodeDiskFile implements DiskFile {
   }
 }
 
+function assertRange(offset: number, size: number): void {
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(offset + size);
+  assert(whole && offset >= 0 && size >= 0, `${offset} and ${size} are no offset and size in a file`);
+}
+
 async function guarded<T>(where: DiskOperation, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw diskErrorFrom(error, where);
+    throw error instanceof AssertionFailure ? error : diskErrorFrom(error, where);
   }
 }
 
-function unlessThere(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EEXIST') throw error;
+/** `undefined` when what the work asks for is not there. */
+async function unlessMissing<T>(where: DiskOperation, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await guarded(where, work);
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'not-found') return undefined;
+    throw error;
+  }
 }
 
-/** Starts `count` operations, at most `listParallelismMax` of them unfinished; waits for all that were started. */
-function inParallel(
-  count: number,
-  start: (index: number, resolve: () => void, reject: (error: Error) => void) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let next = 0;
-    let running = 0;
-    let failure: Error | undefined;
-    const ended = (): void => {
-      running--;
-      pump();
-    };
-    const failed = (error: Error): void => {
-      failure ??= error;
-      ended();
-    };
-    const pump = (): void => {
-      while (failure === undefined && next < count && running < listParallelismMax) {
-        running++;
-        start(next++, ended, failed);
-      }
-      if (running > 0) return;
-      if (failure === undefined) resolve();
-      else reject(failure);
-    };
+/** Starts one operation an item, at most `listParallelismMax` of them unfinished; waits for all that were started. */
+function inParallel<T>(
+  items: readonly T[],
+  start: (item: T, done: () => void, failed: (error: Error) => void) => void,
+  resolve: () => void,
+  reject: (error: Error) => void,
+): void {
+  let next = 0;
+  let running = 0;
+  let failure: Error | undefined;
+  const done = (): void => {
+    running--;
     pump();
-  });
+  };
+  const failed = (error: Error): void => {
+    failure ??= error;
+    done();
+  };
+  const pump = (): void => {
+    while (failure === undefined && next < items.length && running < listParallelismMax) {
+      running++;
+      start(items[next++] as T, done, failed);
+    }
+    if (running > 0) return;
+    if (failure === undefined) resolve();
+    else reject(failure);
+  };
+  pump();
 }

@@ -174,7 +174,7 @@ export class SimulatedDisk implements Disk {
   stat(path: string): Promise<DiskStat | undefined> {
     return this.#gate.run({ kind: 'stat', path }, (fault) => {
       failWhenFaulty(fault, { operation: 'stat', path });
-      const node = this.#find(path);
+      const node = this.#findBelowDirectories(path, 'stat');
       return node && { kind: node.kind, size: node.kind === 'file' ? node.size : 0 };
     });
   }
@@ -182,7 +182,7 @@ export class SimulatedDisk implements Disk {
   list(path: string): Promise<readonly string[] | undefined> {
     return this.#gate.run({ kind: 'list', path }, (fault) => {
       failWhenFaulty(fault, { operation: 'list', path });
-      const node = this.#find(path);
+      const node = this.#findBelowDirectories(path, 'list');
       if (node?.kind === 'file') failAs('ENOTDIR', 'not a directory', { operation: 'list', path });
       return node?.names;
     });
@@ -261,6 +261,16 @@ export class SimulatedDisk implements Disk {
     let node: SimulatedNode | undefined = this.#root;
     for (const part of partsOf(path)) node = node?.kind === 'directory' ? node.get(part) : undefined;
     return node;
+  }
+
+  /** As `#find`, but a file in the place of a directory on the way is an error. */
+  #findBelowDirectories(path: string, operation: string): SimulatedNode | undefined {
+    const parts = partsOf(path);
+    for (let count = 1; count < parts.length; count++) {
+      const above = this.#find(parts.slice(0, count).join('/'));
+      if (above?.kind === 'file') failAs('ENOTDIR', 'not a directory', { operation, path });
+    }
+    return this.#find(path);
   }
 
   /** The directory that holds, or could hold, the last part of the path. */
