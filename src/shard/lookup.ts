@@ -1,0 +1,253 @@
+/**
+ * Lookups: one answer for each question, from committed state only.
+ *
+ * A record that was appended but is not committed may still be lost, so a lookup that meets one waits until a commit
+ * covers it and then answers with it; on an instance that cannot commit any more it walks on to the newest version that
+ * is committed. So what was answered once is never gone later.
+ *
+ * While another instance is opened on the same files, the one in use may read bytes that are being rewritten: what it
+ * reports as damaged then is asked again when that is over. An answer that was read while the instance was replaced is
+ * thrown away and read again.
+ */
+import { unreachable } from '../base/assert.ts';
+import { codeOf } from '../base/errors.ts';
+import { CodecError } from '../codec/codec-error.ts';
+import { type Cursor, decodeCursor, encodeCursor } from '../freezer/cursor.ts';
+import type { Identifier, Lookup } from '../freezer/reader.ts';
+import { archiveKey } from './engine-settings.ts';
+import type { Envelope } from './envelope.ts';
+import { liesBelow } from './pending-put.ts';
+import { ShardError } from './shard-error.ts';
+import type { Store } from './store.ts';
+import type { StoreSeat } from './store-seat.ts';
+
+export type Question =
+  | { readonly key: string; readonly storedKey: Buffer }
+  /** The 20 bytes of a cursor. */
+  | { readonly cursor: Buffer };
+
+export type Answer =
+  | FoundRecord
+  | { readonly kind: 'missing' }
+  /** Bytes on disk are not what was written. */
+  | { readonly kind: 'corrupt'; readonly error: Error }
+  /** The cursor names no record of this shard. */
+  | { readonly kind: 'invalid'; readonly error: Error }
+  /** It cannot be told now. */
+  | { readonly kind: 'unavailable'; readonly error: Error };
+
+export interface FoundRecord {
+  readonly kind: 'found';
+  /** The 20 bytes of the cursor. */
+  readonly cursor: Buffer;
+  readonly key: string;
+  readonly payload: Uint8Array;
+  readonly archivedAtMs: number;
+  readonly putId: string;
+  readonly recordIndex: number;
+}
+
+/** Whether the instance in the seat can be trusted. */
+export interface SeatState {
+  /** Settles when no other instance is being opened; at once when none is. */
+  settled(): Promise<void>;
+  /** Counts the beginnings and ends of attempts to open another instance: odd while one runs. */
+  readonly disturbances: number;
+  /** No instance will ever answer again. */
+  readonly closed: boolean;
+}
+
+/** An answer, or that it must be waited for. */
+type Reply = Answer | Uncommitted | 'again';
+
+interface Uncommitted {
+  readonly kind: 'uncommitted';
+  readonly store: Store;
+  readonly answer: FoundRecord;
+  readonly at: Cursor;
+}
+
+export class LookupDesk {
+  readonly #seat: StoreSeat;
+  readonly #state: SeatState;
+
+  constructor(seat: StoreSeat, state: SeatState) {
+    this.#seat = seat;
+    this.#state = state;
+  }
+
+  /** One answer each, in the order of the questions. Never rejects for what is wrong with one of them. */
+  async lookupMany(questions: readonly Question[]): Promise<readonly Answer[]> {
+    const answers: (Answer | undefined)[] = questions.map(() => undefined);
+    for (let open = questions.map((_, index) => index); open.length > 0; ) {
+      if (this.#state.closed) return answers.map((answer) => answer ?? closedAnswer());
+      if (this.#seat.current.saveFailed) await this.#state.settled();
+      open = await this.#ask(questions, open, answers);
+    }
+    return answers.map((answer) => answer ?? closedAnswer());
+  }
+
+  /** Answers what it can of the open questions; gives the rest. */
+  async #ask(
+    questions: readonly Question[],
+    open: readonly number[],
+    answers: (Answer | undefined)[],
+  ): Promise<number[]> {
+    const asked = open.flatMap((index) => questions[index] ?? []);
+    const replies = await this.#replies(asked);
+    const again: number[] = [];
+    for (const [at, index] of open.entries()) {
+      const reply = replies[at];
+      if (reply === undefined || reply === 'again') again.push(index);
+      else if (reply.kind !== 'uncommitted') answers[index] = reply;
+      else if (await this.#committed(reply)) answers[index] = reply.answer;
+      else again.push(index);
+    }
+    return again;
+  }
+
+  async #replies(asked: readonly Question[]): Promise<readonly Reply[]> {
+    const before = this.#state.disturbances;
+    const { store, replies } = await this.#seat.read(async (used) => ({
+      store: used,
+      replies: await this.#read(used, asked),
+    }));
+    if (store !== this.#seat.current) return asked.map(() => 'again');
+    const disturbed = before % 2 === 1 || before !== this.#state.disturbances;
+    if (!disturbed || !replies.some(isFailure)) return replies;
+    await this.#state.settled();
+    return replies.map((reply) => (isFailure(reply) ? 'again' : reply));
+  }
+
+  async #read(store: Store, asked: readonly Question[]): Promise<readonly Reply[]> {
+    const replies: (Reply | undefined)[] = [];
+    const identifiers: Identifier[] = [];
+    const places: number[] = [];
+    for (const [index, question] of asked.entries()) {
+      const identifier = identifierOf(question, store);
+      if (identifier instanceof Error) replies[index] = { kind: 'invalid', error: identifier };
+      else {
+        places.push(index);
+        identifiers.push(identifier);
+      }
+    }
+    const found = await store.freezer.lookupMany(identifiers);
+    for (const [at, index] of places.entries()) {
+      const question = asked[index];
+      const lookup = found[at];
+      if (question !== undefined && lookup !== undefined) replies[index] = await this.#reply(store, question, lookup);
+    }
+    return asked.map((_, index) => replies[index] ?? 'again');
+  }
+
+  async #reply(store: Store, question: Question, lookup: Lookup<Envelope>): Promise<Reply> {
+    switch (lookup.kind) {
+      case 'missing':
+        return lookup;
+      case 'failed':
+        return failed(lookup.error, question);
+      case 'found':
+        break;
+      default:
+        return unreachable(lookup);
+    }
+    const answer = foundRecord(lookup.value, lookup.cursor);
+    if ('cursor' in question) return cursorAnswer(store, answer, lookup.cursor);
+    if (answer.key !== question.key) return { kind: 'corrupt', error: otherKey(lookup.cursor) };
+    if (liesBelow(lookup.cursor, store.freezer.committed)) return answer;
+    if (store.freezer.poisoned !== undefined) return newestCommitted(store, question);
+    return { kind: 'uncommitted', store, answer, at: lookup.cursor };
+  }
+
+  /** Waits until the record is committed; false when its instance was given up before. */
+  async #committed({ store, at }: Uncommitted): Promise<boolean> {
+    for (;;) {
+      const { raised } = this.#seat.moved;
+      if (liesBelow(at, store.freezer.committed)) return true;
+      if (store.freezer.poisoned !== undefined || store !== this.#seat.current || this.#state.closed) return false;
+      await raised;
+    }
+  }
+}
+
+function identifierOf(question: Question, store: Store): Identifier | Error {
+  if ('key' in question) return { key: question.storedKey };
+  try {
+    const cursor = decodeCursor(question.cursor);
+    // Nobody was ever given the cursor of a record that is not committed.
+    if (liesBelow(cursor, store.freezer.committed)) return { cursor };
+    return invalidCursor('it lies beyond the last commit');
+  } catch (error) {
+    if (error instanceof CodecError) return invalidCursor(error.message);
+    throw error;
+  }
+}
+
+/**
+ * A cursor names a record only if the record's own key leads to it: any other run of bytes with a matching checksum,
+ * as one inside of a payload, is no record.
+ */
+async function cursorAnswer(store: Store, answer: FoundRecord, cursor: Cursor): Promise<Answer> {
+  try {
+    for await (const version of store.freezer.versions(archiveKey(answer.key))) {
+      const { section, offset, size } = version.cursor;
+      if (section === cursor.section && offset === cursor.offset && size === cursor.size) return answer;
+      if (section < cursor.section || (section === cursor.section && offset < cursor.offset)) break;
+    }
+  } catch (error) {
+    return failed(error instanceof Error ? error : new ShardError('corrupt-chain', String(error)), answer);
+  }
+  return { kind: 'invalid', error: invalidCursor('no record begins there') };
+}
+
+async function newestCommitted(
+  store: Store,
+  question: { readonly key: string; readonly storedKey: Buffer },
+): Promise<Answer> {
+  try {
+    for await (const { value, cursor } of store.freezer.versions(question.storedKey)) {
+      if (!liesBelow(cursor, store.freezer.committed)) continue;
+      return value.key === question.key ? foundRecord(value, cursor) : { kind: 'corrupt', error: otherKey(cursor) };
+    }
+    return { kind: 'missing' };
+  } catch (error) {
+    return failed(error instanceof Error ? error : new ShardError('corrupt-chain', String(error)), question);
+  }
+}
+
+function foundRecord({ key, payload, archivedAtMs, putId, recordIndex }: Envelope, cursor: Cursor): FoundRecord {
+  return { kind: 'found', cursor: encodeCursor(cursor), key, payload, archivedAtMs, putId, recordIndex };
+}
+
+/** What it means that a read failed. A disk that did not answer may answer later; anything else is damage. */
+function failed(error: Error, question: object): Answer {
+  switch (codeOf(error)) {
+    case 'disk-failed':
+    case 'closed':
+      return { kind: 'unavailable', error };
+    case 'out-of-range':
+    case 'not-found':
+      return 'cursor' in question && !('key' in question) ? { kind: 'invalid', error } : { kind: 'corrupt', error };
+    default:
+      return { kind: 'corrupt', error };
+  }
+}
+
+function isFailure(reply: Reply): boolean {
+  if (reply === 'again') return false;
+  return reply.kind === 'corrupt' || reply.kind === 'unavailable' || reply.kind === 'invalid';
+}
+
+function invalidCursor(why: string): ShardError {
+  return new ShardError('invalid-request', `the cursor names no record of this shard: ${why}`);
+}
+
+function otherKey(cursor: Cursor): ShardError {
+  return new ShardError('damaged', 'the record that was found has another key than the one asked for', {
+    details: { section: cursor.section, offset: cursor.offset, size: cursor.size },
+  });
+}
+
+function closedAnswer(): Answer {
+  return { kind: 'unavailable', error: new ShardError('closing', 'the shard is closed', { retriable: true }) };
+}

@@ -1,0 +1,119 @@
+import { assert } from '../base/assert.ts';
+import { type Cursor, encodeCursor } from '../freezer/cursor.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import { envelopeHeadSize, keyBytesLimit, putIdBytesMax } from './envelope.ts';
+import type { RecordPlan } from './put-plan.ts';
+import type { PutRequest, PutResult } from './put-request.ts';
+import { ShardError } from './shard-error.ts';
+
+/** Largest payload that the engine's files can take, with much room to spare. */
+export const payloadBytesLimit = 512 * 1024 * 1024;
+
+/**
+ * A put from its arrival until it is durable or refused.
+ *
+ * States: waiting → appended (has plans) → settled; appended → waiting again, as redelivered, when the instance that
+ * it was appended to was given up.
+ */
+export class PendingPut {
+  readonly request: PutRequest;
+  /** Bytes that it holds in memory, about. */
+  readonly bytes: number;
+  readonly arrivedAtMs: number;
+  readonly result: Promise<PutResult>;
+  readonly #resolve: (result: PutResult) => void;
+  readonly #reject: (error: Error) => void;
+  #plans: readonly RecordPlan[] | undefined;
+  #repeated = false;
+
+  constructor(request: PutRequest, arrivedAtMs: number) {
+    const { promise, resolve, reject } = Promise.withResolvers<PutResult>();
+    this.request = request;
+    this.bytes = request.records.reduce(
+      (sum, { key, payload }) => sum + envelopeHeadSize + key.length + payload.length,
+      0,
+    );
+    this.arrivedAtMs = arrivedAtMs;
+    this.result = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get recordCount(): number {
+    return this.request.records.length;
+  }
+
+  /** The request as it must be decided now. */
+  get current(): PutRequest {
+    return this.#repeated ? { ...this.request, redelivered: true } : this.request;
+  }
+
+  appended(plans: readonly RecordPlan[]): void {
+    this.#plans = plans;
+  }
+
+  /** Back to waiting: what was appended of it may or may not be found again. */
+  repeat(): void {
+    this.#plans = undefined;
+    this.#repeated = true;
+  }
+
+  /** Whether all records that its outcome rests on lie below `committed`. */
+  isCovered(committed: JournalEnd): boolean {
+    return this.#cursors().every((cursor) => liesBelow(cursor, committed));
+  }
+
+  settle(commit: number): void {
+    const cursors = this.#cursors();
+    const records = (this.#plans ?? []).map(({ outcome }, index) => ({
+      cursor: encodeCursor(cursorAt(cursors, index)),
+      outcome,
+    }));
+    this.#resolve({ commit, records });
+  }
+
+  refuse(error: Error): void {
+    this.#reject(error);
+  }
+
+  #cursors(): readonly Cursor[] {
+    assert(this.#plans !== undefined, 'the put was appended');
+    return this.#plans.map(({ on }) => {
+      assert(on.cursor !== undefined, 'a staged record was appended');
+      return on.cursor;
+    });
+  }
+}
+
+/** Whether a record lies wholly below an end of the journals. */
+export function liesBelow(cursor: Cursor, end: JournalEnd): boolean {
+  if (cursor.section !== end.section) return cursor.section < end.section;
+  return cursor.offset + cursor.size <= end.valueBytes;
+}
+
+/** Refuses what can never be stored. */
+export function checkRequest(request: PutRequest, recordsMax: number): void {
+  const { putId, records } = request;
+  limit('putId bytes', Buffer.byteLength(putId), putIdBytesMax);
+  limit('records', records.length, recordsMax);
+  if (records.length === 0) throw new ShardError('invalid-request', 'a put without records');
+  for (const [index, { key, payload }] of records.entries()) {
+    if (!key.isWellFormed()) throw new ShardError('invalid-request', `record ${index}: the key has no UTF-8 form`);
+    limit('key bytes', Buffer.byteLength(key), keyBytesLimit, index);
+    limit('payload bytes', payload.length, payloadBytesLimit, index);
+  }
+}
+
+function limit(name: string, found: number, max: number, record?: number): void {
+  if (found <= max) return;
+  const where = record === undefined ? '' : `record ${record}: `;
+  throw new ShardError('limit-exceeded', `${where}${found} ${name}, at most ${max}`, {
+    details: { limit: name, found, max, record },
+  });
+}
+
+function cursorAt(cursors: readonly Cursor[], index: number): Cursor {
+  const cursor = cursors[index];
+  assert(cursor !== undefined, 'one cursor a record');
+  return cursor;
+}

@@ -1,0 +1,39 @@
+/** What a put asks for and gets. */
+
+/**
+ * What to do when a key has a record already: store a new version, store one unless the payload is the same, leave
+ * the record alone, or refuse the whole put.
+ */
+export type IfExists = 'append' | 'skip-same' | 'keep' | 'reject';
+
+export interface PutRecord {
+  /** The original key: well-formed, at most 65,535 bytes of UTF-8. */
+  readonly key: string;
+  /** SHA-256 of the key: what the engine files the record under. */
+  readonly storedKey: Buffer;
+  readonly payload: Buffer;
+}
+
+export interface PutRequest {
+  /** Names the put for ever, at most 256 bytes of UTF-8; with it a repeated delivery is recognised. */
+  readonly putId: string;
+  /** The put may have been stored before, wholly or in part. */
+  readonly redelivered: boolean;
+  readonly ifExists: IfExists;
+  readonly records: readonly PutRecord[];
+}
+
+export type PutOutcome = 'stored' | 'unchanged' | 'kept';
+
+export interface PutRecordResult {
+  /** The 20 bytes of the cursor of the record that is on disk. */
+  readonly cursor: Buffer;
+  readonly outcome: PutOutcome;
+}
+
+export interface PutResult {
+  /** Number of the commit that made it durable; rises by one a commit. */
+  readonly commit: number;
+  /** In the order of the request. */
+  readonly records: readonly PutRecordResult[];
+}

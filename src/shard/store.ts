@@ -1,0 +1,203 @@
+/**
+ * One opened instance of a shard's files: the freezer with its checkpoint file, commit mark and section manifest.
+ *
+ * After a failed write the instance is given up: the shard opens another one on the same files, while this one still
+ * answers reads. What an instance does to the files while it is opened, in this order:
+ *
+ * 1. reads everything, and refuses what does not hold together;
+ * 2. writes the chosen checkpoint slot again and syncs it, so that it cannot be lost once something was built on it;
+ * 3. opens the freezer: after a clean close without a scan, else at the checkpoint with roll-forward to the last record;
+ * 4. makes the manifest and the mark durable as they were read;
+ * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint.
+ *
+ * A crash in between repeats it. Nothing is appended before step 5 is done.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { Checkpoint } from '../freezer/checkpoint.ts';
+import { Freezer } from '../freezer/freezer.ts';
+import type { FreezerStart, TableState } from '../freezer/start.ts';
+import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
+import { type CheckpointFile, endOf, openCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
+import { type CommitMark, openCommitMark } from './commit-mark.ts';
+import { type EngineSettings, freezerSettingsOf, tableFile } from './engine-settings.ts';
+import type { Envelope } from './envelope.ts';
+import { SectionManifest } from './section-manifest.ts';
+
+export interface StoreDeps {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly engine: EngineSettings;
+  /** Progress of the long parts of opening. */
+  readonly progress?: ((done: number, total: number, phase: string) => void) | undefined;
+}
+
+export interface StoreFiles {
+  readonly checkpoint: CheckpointFile;
+  readonly mark: CommitMark;
+  readonly manifest: SectionManifest;
+}
+
+export class Store {
+  readonly freezer: Freezer<Envelope>;
+  readonly #deps: StoreDeps;
+  readonly #files: StoreFiles;
+  #saveFailed = false;
+  #filesClosed = false;
+
+  constructor(deps: StoreDeps, files: StoreFiles, freezer: Freezer<Envelope>) {
+    this.#deps = deps;
+    this.#files = files;
+    this.freezer = freezer;
+  }
+
+  /** Opens what is there, and leaves it at its checkpoint; see the head. */
+  static async open(deps: StoreDeps): Promise<Store> {
+    const files = await openFiles(deps.disk);
+    try {
+      const start = startOf(files, deps.engine, await tableBytesOf(deps.disk));
+      await files.checkpoint.settle();
+      const store = new Store(deps, files, await openFreezer(deps, files.manifest, start));
+      try {
+        await store.#settle(start);
+      } catch (error) {
+        await store.freezer.release();
+        throw error;
+      }
+      return store;
+    } catch (error) {
+      await closeFiles(files);
+      throw error;
+    }
+  }
+
+  /** The newest durable checkpoint. */
+  get saved(): SavedCheckpoint {
+    return this.#files.checkpoint.newest.value;
+  }
+
+  /** Number of the last commit. */
+  get commitNumber(): number {
+    return this.#files.mark.newest.sequence;
+  }
+
+  /** Ends of the sections that were left. */
+  get sealed(): readonly JournalEnd[] {
+    return this.#files.manifest.ends;
+  }
+
+  /**
+   * Whether the table on disk may be ahead of its checkpoint file: then another instance may take heads back that
+   * this one no longer has in memory, and this one must not answer reads any more.
+   */
+  get saveFailed(): boolean {
+    return this.#saveFailed;
+  }
+
+  /** Makes everything durable that was appended before. */
+  commit(): Promise<JournalEnd> {
+    return this.freezer.commit((previous) => this.#files.mark.write(previous));
+  }
+
+  /** Commits, writes the table and replaces the checkpoint; with `clean` nothing may be written afterwards. */
+  async sync(options: { readonly clean: boolean }): Promise<SavedCheckpoint> {
+    await this.freezer.sync((checkpoint, table) => this.#save(checkpoint, table, options.clean));
+    return this.saved;
+  }
+
+  /** Gives back the shard's own files; the freezer still answers reads. */
+  async closeFiles(): Promise<void> {
+    if (this.#filesClosed) return;
+    this.#filesClosed = true;
+    await closeFiles(this.#files);
+  }
+
+  /** Gives back everything; makes nothing durable. */
+  async release(): Promise<void> {
+    await this.closeFiles();
+    await this.freezer.release();
+  }
+
+  async #settle(start: FreezerStart): Promise<void> {
+    await this.#files.manifest.settle();
+    await this.#files.manifest.reopenSection(this.freezer.end.section);
+    await this.#files.mark.settle();
+    if (start.kind === 'clean') await this.#files.checkpoint.write({ ...this.saved, clean: false });
+    else await this.sync({ clean: false });
+  }
+
+  async #save(checkpoint: Checkpoint, table: TableState, clean: boolean): Promise<void> {
+    try {
+      await this.#files.checkpoint.write({
+        checkpoint,
+        table,
+        clean,
+        instance: this.saved.instance,
+        valueBytes: this.freezer.committed.valueBytes,
+        tableBytes: await tableBytesOf(this.#deps.disk),
+        resizeFrequency: this.#deps.engine.tableResizeFrequency,
+        savedAtMs: this.#deps.clock.wallMs(),
+      });
+    } catch (error) {
+      this.#saveFailed = true;
+      throw error;
+    }
+  }
+}
+
+/** Opens the freezer so that each rollover is noted in the manifest. */
+export function openFreezer(
+  deps: StoreDeps,
+  manifest: SectionManifest,
+  start: FreezerStart,
+): Promise<Freezer<Envelope>> {
+  const { disk, engine, logger, progress } = deps;
+  return Freezer.open(disk, freezerSettingsOf(engine), start, {
+    sealed: (end) => manifest.append(end),
+    logger,
+    ...(progress === undefined ? {} : { progress }),
+  });
+}
+
+/** How the freezer must be opened for what the shard's files say. */
+export function startOf(files: StoreFiles, engine: EngineSettings, tableBytes: number): FreezerStart {
+  const { value: saved, otherUnreadable } = files.checkpoint.newest;
+  const { checkpoint, table, clean } = saved;
+  const sealed = files.manifest.ends;
+  const unchanged = saved.tableBytes === tableBytes && saved.resizeFrequency === engine.tableResizeFrequency;
+  if (clean && !otherUnreadable && unchanged) return { kind: 'clean', checkpoint, table, sealed };
+  const mark = files.mark.newest.value;
+  const markHelps = compareEnds(mark, endOf(saved)) > 0;
+  const resizeProgress = table.resizeProgress;
+  return { kind: 'roll-forward', checkpoint, sealed, resizeProgress, mark: markHelps ? mark : undefined };
+}
+
+/** Length of the table file; 0 when it is missing. */
+export async function tableBytesOf(disk: Disk): Promise<number> {
+  const found = await disk.stat(tableFile);
+  return found?.size ?? 0;
+}
+
+async function openFiles(disk: Disk): Promise<StoreFiles> {
+  const checkpoint = await openCheckpointFile(disk);
+  try {
+    const mark = await openCommitMark(disk);
+    try {
+      return { checkpoint, mark, manifest: await SectionManifest.open(disk) };
+    } catch (error) {
+      await mark.close();
+      throw error;
+    }
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+async function closeFiles(files: StoreFiles): Promise<void> {
+  await files.checkpoint.close();
+  await files.mark.close();
+  await files.manifest.close();
+}
