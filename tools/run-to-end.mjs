@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
 
 /** @type {NodeJS.Signals[]} */
 const passedOn = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
@@ -22,7 +23,7 @@ export function runToEnd(program, args, options = {}) {
     const child = spawn(program, args, { stdio: [0, output, 2], env: options.env ?? process.env });
     /** @param {NodeJS.Signals} signal */
     const passOn = (signal) => {
-      const fromTerminal = process.stdin.isTTY === true && (signal === 'SIGINT' || signal === 'SIGQUIT');
+      const fromTerminal = isatty(0) && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);
     };
     const letGo = () => {

@@ -9,6 +9,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const files = ['Dockerfile', 'docker-compose.yml', 'helm/templates/statefulset.yaml', 'tools/healthcheck.mjs'];
 const known = new Set([...settings.map(({ env }) => env), 'PERMAFROST_CONFIG']);
 
+interface Manifest {
+  readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
+  readonly bin: Readonly<Record<string, string>>;
+}
+
 function read(file: string): string {
   return readFileSync(join(root, file), 'utf8');
 }
@@ -31,4 +36,11 @@ test('the image, Compose and the chart listen where they say they do', () => {
 test('the chart, its application and the package have one version', () => {
   const { version } = JSON.parse(read('package.json'));
   assert.match(read('helm/Chart.yaml'), new RegExp(`^appVersion: "${version}"$`, 'm'));
+});
+
+test('each door of the package is a file that is built from src', () => {
+  const { exports, bin } = JSON.parse(read('package.json')) as Manifest;
+  const built = [...Object.values(exports).flatMap((door) => [door.types, door.default]), ...Object.values(bin)];
+  assert.ok(built.length > 0);
+  for (const path of built) read(path.replace('./dist/', 'src/').replace(/(\.d\.ts|\.js)$/, '.ts'));
 });
