@@ -2,7 +2,7 @@
  * One file of the engine past its header. Offsets here are logical: 0 is the first byte behind the header.
  *
  * A file is created in this order: directory, its entry, the file's entry, header, fsync. A crash on the way leaves a
- * file that is shorter than a header or a header of zeros; `createBlob` makes such a file anew, and nothing else ever
+ * file that is shorter than a header or has a torn one; `createBlob` makes such a file anew, and nothing else ever
  * takes it for a good one (H17).
  */
 import type { Disk, DiskFile, DiskRead, DiskWrite } from '../disk/disk.ts';
@@ -111,15 +111,43 @@ export async function createBlob(disk: Disk, partition: string, name: string): P
   }
 }
 
-/** Whether the file is what an interrupted creation leaves: nothing but at most a header's worth of zeros. */
+/** Whether the file is what an interrupted creation leaves: less than a header, or a torn one and nothing behind it. */
 export async function isUnfinishedBlob(disk: Disk, path: string): Promise<boolean> {
   const found = await disk.stat(path);
   if (found === undefined || found.kind !== 'file' || found.size > headerSize) return false;
-  const file = await disk.open(path, { create: false });
-  try {
+  return reading(disk, path, async (file) => {
     const bytes = Buffer.alloc(found.size);
     await file.read(0, bytes);
-    return found.size < headerSize || bytes.every((byte) => byte === 0);
+    return found.size < headerSize || (isTornHeader(bytes) && !bytes.equals(encodeHeader()));
+  });
+}
+
+const stepBytes = 1 << 20;
+
+/** Whether the file holds nothing: a header, whole or torn, and only zeros behind it. */
+export function isBlankBlob(disk: Disk, path: string): Promise<boolean> {
+  return reading(disk, path, async (file) => {
+    const size = await file.size();
+    for (let offset = 0; offset < size; offset += stepBytes) {
+      const bytes = Buffer.allocUnsafe(Math.min(stepBytes, size - offset));
+      await file.read(offset, bytes);
+      const headerPart = offset === 0 ? bytes.subarray(0, headerSize) : Buffer.alloc(0);
+      if (!isTornHeader(headerPart) || bytes.subarray(headerPart.length).some((byte) => byte !== 0)) return false;
+    }
+    return true;
+  });
+}
+
+/** Each byte is the header's, or never reached the disk. */
+function isTornHeader(bytes: Buffer): boolean {
+  const header = encodeHeader();
+  return bytes.every((byte, index) => byte === 0 || byte === header[index]);
+}
+
+async function reading<T>(disk: Disk, path: string, work: (file: DiskFile) => Promise<T>): Promise<T> {
+  const file = await disk.open(path, { create: false });
+  try {
+    return await work(file);
   } finally {
     await file.close();
   }

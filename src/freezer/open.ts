@@ -1,5 +1,5 @@
 /** The three ways into a store: made new, taken up after a clean close, recovered. */
-import { type Blob, createBlob, isUnfinishedBlob, openBlob } from '../blob/blob.ts';
+import { type Blob, createBlob, isBlankBlob, openBlob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { readU64, u64Size } from '../codec/integer.ts';
@@ -100,18 +100,7 @@ async function checkNothingThere<V>(disk: Disk, settings: FreezerSettings<V>): P
     if (sections.length > 0) throw notEmpty(partition, `${sections.length} sections`);
   }
   const path = tableFile(settings);
-  if ((await disk.stat(path)) === undefined || (await isUnfinishedBlob(disk, path))) return;
-  const blob = await openBlob(disk, path);
-  try {
-    const step = Buffer.allocUnsafe(1 << 20);
-    for (let offset = 0; offset < blob.size; offset += step.length) {
-      const bytes = step.subarray(0, Math.min(step.length, blob.size - offset));
-      await blob.read(offset, bytes);
-      if (bytes.some((byte) => byte !== 0)) throw notEmpty(path, 'buckets in use');
-    }
-  } finally {
-    await blob.close();
-  }
+  if ((await disk.stat(path)) !== undefined && !(await isBlankBlob(disk, path))) throw notEmpty(path, 'buckets in use');
 }
 
 async function takeUp<V>(

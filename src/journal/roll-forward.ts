@@ -13,6 +13,7 @@ import { physicalPageSize } from '../blob/page.ts';
 import { compareEnds, type JournalEnd } from './journal-end.ts';
 import { type JournalFiles, withBlob } from './journal-files.ts';
 import { streamPages } from './page-stream.ts';
+import type { SectionBlobs } from './section-blobs.ts';
 import { checkFrame } from './value-log.ts';
 
 export interface TailRecord {
@@ -41,13 +42,13 @@ export async function readTail(
   from: JournalEnd,
   mark: JournalEnd | undefined,
 ): Promise<JournalTail> {
-  const sections = await files.keys.list();
+  const sections = new Set(await files.keys.list());
   const records: TailRecord[] = [];
   let tail = await readSectionTail(files, from);
   for (;;) {
     for (const record of tail.records) records.push(record);
     const next = tail.end.section + 1;
-    if (!sections.includes(next) || (await isUnfinishedBlob(files.disk, files.keys.path(next)))) break;
+    if (!sections.has(next)) break;
     const beyond = await readSectionTail(files, { section: next, keyBytes: 0, valueBytes: 0 });
     if (beyond.records.length === 0) break;
     if (!tail.complete) throw incomplete(files, tail);
@@ -64,17 +65,20 @@ function checkMark(files: JournalFiles, tail: JournalTail, mark: JournalEnd): vo
 }
 
 async function readSectionTail(files: JournalFiles, from: JournalEnd): Promise<SectionTail> {
-  if ((await files.keys.fileSize(from.section)) === undefined) {
-    const complete = (await files.values.fileSize(from.section)) === undefined;
-    return { records: [], end: from, stop: 'no key section', complete };
+  for (const blobs of [files.keys, files.values]) {
+    if (await isThere(files, blobs, from.section)) continue;
+    return { records: [], end: from, stop: `${blobs.path(from.section)} is not there`, complete: false };
   }
   return withBlob(files.keys, from.section, async (keys) => {
     const payload = await readTailPayload(files, keys, from);
-    if ((await files.values.fileSize(from.section)) === undefined) {
-      return { records: [], end: from, stop: `${files.values.path(from.section)} is missing`, complete: false };
-    }
     return withBlob(files.values, from.section, (values) => takeRecords(files, values, from, payload));
   });
+}
+
+/** Whether the section's file is there with its header; one whose creation was interrupted is not. */
+async function isThere(files: JournalFiles, blobs: SectionBlobs, section: number): Promise<boolean> {
+  if ((await blobs.fileSize(section)) === undefined) return false;
+  return !(await isUnfinishedBlob(files.disk, blobs.path(section)));
 }
 
 interface TailPayload {
