@@ -73,6 +73,7 @@ describe('no file', () => {
       assert.equal(rules.sleeping(file('test/shard/a.test.ts', line)).length, 1, line);
       assert.deepEqual(rules.sleeping(file('src/base/clock.ts', line)), []);
     }
+    assert.deepEqual(rules.sleeping(file('test/shard/child.ts', 'setInterval(() => {}, 1e6);')), []);
   });
 
   test('of src throws an error without a code', () => {

@@ -35,9 +35,12 @@ async function test(place) {
   return runTests(await withRedis(place), [...args, ...files]);
 }
 
-/** Every rule of the project, in the order of what is quickest to say no; ends at the first no.
+/**
+ * Every rule of the project. A no does not keep the later ones from being asked; the tests come last, so that their
+ * summary ends what is printed.
  *
- * @param {Place} place */
+ * @param {Place} place
+ */
 async function check(place) {
   /** @type {[string, () => Promise<number>][]} */
   const steps = [
@@ -47,15 +50,12 @@ async function check(place) {
     ['layers', () => runTests(place, houseRules)],
     ['tests', () => test(place)],
   ];
+  const failed = [];
   for (const [name, step] of steps) {
-    say(`check: ${name}`);
-    const status = await step();
-    if (status !== 0) {
-      say(`check: ${name} failed with status ${status}`);
-      return status;
-    }
+    say(`check: ${name}${failed.length > 0 ? ` (failed so far: ${failed.join(', ')})` : ''}`);
+    if ((await step()) !== 0) failed.push(name);
   }
-  return 0;
+  return failed.length > 0 ? 1 : 0;
 }
 
 /**

@@ -23,8 +23,16 @@ const homes: ReadonlyMap<string, readonly string[]> = new Map([
 /** Names that say what kind of thing a file holds instead of what it is about. */
 const emptyNames = new Set(['utils', 'util', 'helpers', 'helper', 'types', 'common', 'misc', 'shared', 'interfaces']);
 
-/** What waits for a time instead of an event. A limit on a wait is no sleep: `AbortSignal.timeout`, `--test-timeout`. */
-const sleeps = [/\bsetTimeout\(/, /\bsetInterval\(/, /['"](?:node:)?timers\/promises['"]/, /\bAtomics\.wait\(/];
+/**
+ * What waits for a time instead of an event. A limit on a wait is no sleep (`AbortSignal.timeout`, `--test-timeout`), nor is
+ * an interval that does nothing but keep its process alive.
+ */
+const sleeps = [
+  /\bsetTimeout\(/,
+  /\bsetInterval\((?!\(\) => \{\})/,
+  /['"](?:node:)?timers\/promises['"]/,
+  /\bAtomics\.wait\(/,
+];
 
 /** Comments that switch off a rule which this house does not bend. */
 const switchedOff = [
