@@ -1,0 +1,188 @@
+/**
+ * Says in Redis which checkpoint of a shard is durable.
+ *
+ * It only ever says what is on disk already: the shard hands a notice over after its own checkpoint file is durable.
+ * It never holds up the shard: a notice that cannot be published waits, the newest replaces older ones, and Redis is
+ * asked again until it takes it. Redis takes a notice only if it is not older than the one there.
+ *
+ * The lease says which process publishes. The process that started last takes it; one that finds it taken by another
+ * has been replaced (a cloned volume, a worker that hung while its successor started) and is fenced: it never
+ * publishes again, and says so.
+ */
+import type { Redis } from 'ioredis';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import {
+  type CheckpointNotice,
+  decodeCheckpointNotice,
+  encodeCheckpointNotice,
+} from '../protocol/checkpoint-notice.ts';
+import { type ArchiveName, checkpointKey, checkpointsKey, leaseKey } from '../protocol/names.ts';
+import type { QueueObserver } from './queue-observer.ts';
+import type { ThrottledLog } from './throttled-log.ts';
+
+export interface PublisherSettings {
+  readonly archive: ArchiveName;
+  readonly shard: number;
+  /** Names this process, and no other one ever. */
+  readonly owner: string;
+}
+
+export interface PublisherDeps {
+  readonly connection: Redis;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly log: ThrottledLog;
+  readonly observer: QueueObserver;
+}
+
+/** What Redis held when the shard was opened. */
+export interface PublishedState {
+  readonly notice: CheckpointNotice | undefined;
+  /** The run of the Redis server that the last notice went to. */
+  readonly redisRunId: string | undefined;
+}
+
+const historyCountMax = 1000;
+const retryMinMs = 200;
+const retryMaxMs = 5000;
+const runIdField = 'redisRunId';
+
+/** Keys: checkpoint, history, lease. Arguments: owner, history length, then the fields of the notice. */
+const publishScript = `
+local fields = {}
+for i = 3, #ARGV do fields[#fields + 1] = ARGV[i] end
+local notice = {}
+for i = 1, #fields, 2 do notice[fields[i]] = fields[i + 1] end
+local owner = redis.call('GET', KEYS[3])
+if owner and owner ~= ARGV[1] then return 'fenced' end
+local there = redis.call('HMGET', KEYS[1], 'instance', 'epoch')
+if there[1] and there[1] ~= notice['instance'] then return 'fenced' end
+if there[2] and tonumber(there[2]) > tonumber(notice['epoch']) then return 'stale' end
+redis.call('SET', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(fields))
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(fields))
+return 'published'`;
+
+/** Reads what is published, before the shard is opened. A notice that cannot be read is a ProtocolError. */
+export async function readPublished(redis: Redis, archive: ArchiveName, shard: number): Promise<PublishedState> {
+  const fields = await redis.hgetall(checkpointKey(archive, shard));
+  return { notice: decodeCheckpointNotice(fields), redisRunId: fields[runIdField] };
+}
+
+export class CheckpointPublisher {
+  readonly #settings: PublisherSettings;
+  readonly #deps: PublisherDeps;
+  readonly #fenced = Promise.withResolvers<string>();
+  #redisRunId = '';
+  #pending: CheckpointNotice | undefined;
+  #publishing: Promise<void> | undefined;
+  #publishedEpoch = 0;
+  #leased = false;
+  #isFenced = false;
+  #closed = false;
+
+  constructor(settings: PublisherSettings, deps: PublisherDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+  }
+
+  /** Resolves, with the reason, when another process has taken this one's place. */
+  get fenced(): Promise<string> {
+    return this.#fenced.promise;
+  }
+
+  get isFenced(): boolean {
+    return this.#isFenced;
+  }
+
+  /** Epoch of the newest notice that Redis has taken from this process; 0 before the first. */
+  get publishedEpoch(): number {
+    return this.#publishedEpoch;
+  }
+
+  /**
+   * Takes the lease, from whomever has it, and begins to publish. With `replace` what is published now counts for
+   * nothing: the operator has said that the volume is right.
+   */
+  async takeLease(options: { readonly replace: boolean }): Promise<void> {
+    const { archive, shard, owner } = this.#settings;
+    if (options.replace) await this.#deps.connection.del(checkpointKey(archive, shard));
+    await this.#deps.connection.set(leaseKey(archive, shard), owner);
+    this.#leased = true;
+    this.#turn();
+  }
+
+  /** Which run of Redis this is: goes along with each notice, so that the next worker knows what was lost. */
+  setRedisRun(runId: string): void {
+    this.#redisRunId = runId;
+  }
+
+  /** Hands a durable checkpoint over and returns at once. */
+  publish(notice: CheckpointNotice): void {
+    if (this.#pending !== undefined && this.#pending.epoch > notice.epoch) return;
+    this.#pending = notice;
+    this.#turn();
+  }
+
+  /** Waits until the newest notice is in Redis, at most `timeoutMs`; resolves to whether it is. */
+  async close(timeoutMs: number): Promise<boolean> {
+    const expired = new Promise<void>((resolve) => {
+      this.#deps.clock.after(timeoutMs, resolve);
+    });
+    await Promise.race([this.#publishing ?? Promise.resolve(), expired]);
+    this.#closed = true;
+    return this.#publishing === undefined;
+  }
+
+  #turn(): void {
+    if (this.#publishing === undefined && this.#next() !== undefined) this.#publishing = this.#publishAll();
+  }
+
+  #next(): CheckpointNotice | undefined {
+    return this.#leased && !this.#closed && !this.#isFenced ? this.#pending : undefined;
+  }
+
+  async #publishAll(): Promise<void> {
+    let delayMs = retryMinMs;
+    for (let notice = this.#next(); notice !== undefined; notice = this.#next()) {
+      try {
+        this.#settle(notice, await this.#attempt(notice));
+        delayMs = retryMinMs;
+      } catch (error) {
+        this.#deps.log.warn({ error, epoch: notice.epoch }, 'checkpoint-not-published');
+        await this.#pause(delayMs);
+        delayMs = Math.min(delayMs * 2, retryMaxMs);
+      }
+    }
+    this.#publishing = undefined;
+  }
+
+  async #attempt(notice: CheckpointNotice): Promise<unknown> {
+    const { archive, shard, owner } = this.#settings;
+    const keys = [checkpointKey(archive, shard), checkpointsKey(archive, shard), leaseKey(archive, shard)];
+    const fields = Object.entries({ ...encodeCheckpointNotice(notice), [runIdField]: this.#redisRunId }).flat();
+    return this.#deps.connection.eval(publishScript, keys.length, ...keys, owner, historyCountMax, ...fields);
+  }
+
+  #settle(notice: CheckpointNotice, answer: unknown): void {
+    if (this.#pending === notice) this.#pending = undefined;
+    if (answer === 'published') {
+      this.#publishedEpoch = notice.epoch;
+      this.#deps.observer.checkpointPublished(notice.epoch, (this.#deps.clock.wallMs() - notice.time) / 1000);
+      return;
+    }
+    this.#isFenced = true;
+    const reason =
+      answer === 'stale' ? 'a newer checkpoint of this shard is published' : 'another worker took the shard over';
+    this.#deps.logger.error({ epoch: notice.epoch, reason }, 'worker-fenced');
+    this.#fenced.resolve(reason);
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deps.clock.after(delayMs, resolve);
+    });
+  }
+}

@@ -1,0 +1,143 @@
+import type { Job, WorkerOptions } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ProtocolLimits } from '../protocol/limits.ts';
+import { queuePrefix } from '../protocol/names.ts';
+import type { WireError } from '../protocol/protocol-error.ts';
+import { dropConnection } from './connection.ts';
+import { Intake } from './intake.ts';
+import type { QueueObserver } from './queue-observer.ts';
+import { troubleOf } from './redis-trouble.ts';
+import { type DataRefusal, type JobWork, refusedJob, SafeWorker } from './safe-worker.ts';
+import type { ThrottledLog } from './throttled-log.ts';
+
+export interface ConsumerSettings {
+  readonly queue: string;
+  readonly concurrency: number;
+  readonly limits: ProtocolLimits;
+  /** How long a fetched job stays ours without renewal. */
+  readonly lockDurationMs: number;
+  /** Time between two looks for jobs whose worker died. */
+  readonly stalledIntervalMs: number;
+  /** Refused jobs that are kept, by number and age. */
+  readonly failedCountMax: number;
+  readonly failedAgeMaxS: number;
+}
+
+export interface ConsumerDeps {
+  /** Of this consumer alone, so that a large job does not hold up other queues; closed with it. */
+  readonly connection: Redis;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly log: ThrottledLog;
+  readonly observer: QueueObserver;
+}
+
+/** There is no "never": BullMQ fails a job for good once it stalled more often than this. */
+const stalledCountMax = 1_000_000;
+const blockingS = 5;
+const runRetryDelayMs = 1000;
+
+/**
+ * A BullMQ worker with the settings that were measured, under our control.
+ *
+ * States: built → `run` → running ⇄ paused (by its intake) → `close` → closed. Nothing is fetched before `run`.
+ * A job that is fetched is ours until its work settles: completed when it resolves, failed when it rejects.
+ */
+export class JobConsumer {
+  readonly intake: Intake;
+  readonly #settings: ConsumerSettings;
+  readonly #deps: ConsumerDeps;
+  readonly #worker: SafeWorker;
+  #started = false;
+
+  constructor(settings: ConsumerSettings, deps: ConsumerDeps, work: JobWork) {
+    this.#settings = settings;
+    this.#deps = deps;
+    const claimed: JobWork = (job, token) => work(claim(job, settings), token);
+    this.#worker = new SafeWorker(settings.queue, claimed, settings.limits, workerOptions(settings, deps.connection));
+    const pausable = {
+      pause: async (doNotWait: boolean): Promise<void> => (this.#started ? this.#worker.pause(doNotWait) : undefined),
+      resume: async (): Promise<void> => (this.#started ? this.#worker.resume() : undefined),
+    };
+    this.intake = new Intake(pausable, deps);
+    this.#worker.on('error', (error) => this.#report(error));
+    this.#worker.on('stalled', () => deps.observer.jobStalled());
+  }
+
+  /** Begins to fetch. */
+  run(): void {
+    this.#started = true;
+    const paused = this.intake.reasons.length > 0;
+    const started = paused ? this.#worker.pause(true) : this.#worker.run();
+    started.catch((error: unknown) => this.#report(error));
+  }
+
+  /** Why the job's data cannot be read, if it cannot. */
+  refusalOf(job: Job): DataRefusal | undefined {
+    return this.#worker.refusalOf(job);
+  }
+
+  /**
+   * Fails the job for good, with its reason. Data above the limit does not stay in Redis: only its size does.
+   */
+  async fail(job: Job, error: WireError): Promise<never> {
+    const unread = this.refusalOf(job);
+    if (unread !== undefined && unread.size > this.#settings.limits.jobBytesMax) {
+      await job.updateData({ refused: error.code, bytes: unread.size });
+    }
+    throw refusedJob(error.code, error.message);
+  }
+
+  /**
+   * Fetches no more, waits for the jobs in hand, and lets go of Redis. Resolves to whether all of them settled; after
+   * `timeoutMs` it lets go regardless (a BullMQ worker by itself waits for a lost Redis for ever), and what was not
+   * settled is delivered again when its lock runs out.
+   */
+  async close(timeoutMs: number): Promise<boolean> {
+    this.intake.stop();
+    const closed = this.#worker.drain().then(() => true);
+    const expired = new Promise<false>((resolve) => {
+      this.#deps.clock.after(timeoutMs, () => resolve(false));
+    });
+    const clean = await Promise.race([closed, expired]);
+    if (!clean) {
+      this.#deps.log.warn({ queue: this.#settings.queue, timeoutMs }, 'consumer-abandoned');
+      dropConnection(this.#deps.connection);
+      await this.#worker.abandon();
+    }
+    dropConnection(this.#deps.connection);
+    return clean;
+  }
+
+  #report(error: unknown): void {
+    this.#deps.observer.redisTrouble(troubleOf(error));
+    this.intake.report(error);
+  }
+}
+
+function workerOptions(settings: ConsumerSettings, connection: Redis): WorkerOptions {
+  return {
+    connection,
+    prefix: queuePrefix,
+    concurrency: settings.concurrency,
+    lockDuration: settings.lockDurationMs,
+    stalledInterval: settings.stalledIntervalMs,
+    maxStalledCount: stalledCountMax,
+    drainDelay: blockingS,
+    runRetryDelay: runRetryDelayMs,
+    removeOnComplete: { count: 0 },
+    removeOnFail: { count: settings.failedCountMax, age: settings.failedAgeMaxS },
+    skipVersionCheck: true,
+  };
+}
+
+/** What a producer asked for must not fill Redis or repeat a refused job: our own settings count. */
+function claim(job: Job, settings: ConsumerSettings): Job {
+  job.opts.attempts = 1;
+  job.opts.removeOnComplete = true;
+  job.opts.removeOnFail = { count: settings.failedCountMax, age: settings.failedAgeMaxS };
+  job.opts.stackTraceLimit = 0;
+  return job;
+}

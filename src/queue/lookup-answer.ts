@@ -1,0 +1,147 @@
+/**
+ * Finds the answers to one lookup, within its deadline and within limits of memory.
+ *
+ * Questions go to the shard in slices; each slice is cut so that what it is expected to bring stays small, after the
+ * mean size of what the slices before it brought.
+ */
+import type { Clock } from '../base/clock.ts';
+import { formatCursor } from '../protocol/cursor-text.ts';
+import type { ProtocolLimits } from '../protocol/limits.ts';
+import type { LookupCursor, LookupJob } from '../protocol/lookup-job.ts';
+import type { RecordKey } from '../protocol/record-key.ts';
+import type { LookupResult } from '../protocol/reply.ts';
+import type { Answer, FoundRecord, Question } from '../shard/lookup.ts';
+import { versionLabel } from './put-id.ts';
+import type { ShardPort } from './shard-port.ts';
+import type { ThrottledLog } from './throttled-log.ts';
+
+export interface AnswerDeps {
+  readonly shard: ShardPort;
+  readonly clock: Clock;
+  readonly limits: ProtocolLimits;
+  readonly log: ThrottledLog;
+}
+
+const sliceCountMin = 16;
+const sliceCountMax = 256;
+const sliceBytesAim = 4_194_304;
+
+type Asked = RecordKey | LookupCursor;
+
+/** What came of a slice: answers, or why there are none. */
+type Sliced = readonly Answer[] | 'expired' | 'unavailable';
+
+/** A result a question, first the keys, then the cursors. Never rejects. */
+export async function answerLookup(
+  job: LookupJob,
+  deadlineMs: number,
+  shard: number,
+  deps: AnswerDeps,
+): Promise<readonly LookupResult[]> {
+  const asked: readonly Asked[] = [...job.keys, ...job.cursors];
+  const answers = new Map<Asked, LookupResult>();
+  const budget = { bytesLeft: deps.limits.replyBytesMax };
+  const ours = asked.filter((question) => isOurs(question, shard));
+  let meanBytes = sliceBytesAim / sliceCountMin;
+  for (let start = 0; start < ours.length; ) {
+    const count = Math.min(Math.max(Math.floor(sliceBytesAim / meanBytes), sliceCountMin), sliceCountMax);
+    const slice = ours.slice(start, start + count);
+    const found = await askShard(slice, deadlineMs, deps);
+    if (typeof found === 'string') {
+      for (const question of ours.slice(start)) answers.set(question, { ...echo(question), outcome: found });
+      break;
+    }
+    for (const [index, question] of slice.entries()) {
+      answers.set(question, resultOf(question, found[index], { shard, values: job.values, budget }));
+    }
+    for (const answer of found) {
+      if (answer.kind === 'corrupt') deps.log.warn({ error: answer.error }, 'record-corrupt');
+    }
+    meanBytes = meanBytesOf(found);
+    start += slice.length;
+  }
+  return asked.map((question) => answers.get(question) ?? wrongShard(question, shard));
+}
+
+/** The results of a lookup that came too late: nothing was read. */
+export function expiredResults(job: LookupJob): readonly LookupResult[] {
+  return [...job.keys, ...job.cursors].map((question) => ({ ...echo(question), outcome: 'expired' }));
+}
+
+async function askShard(slice: readonly Asked[], deadlineMs: number, deps: AnswerDeps): Promise<Sliced> {
+  const leftMs = deadlineMs - deps.clock.wallMs();
+  if (leftMs <= 0) return 'expired';
+  const expired = Promise.withResolvers<'expired'>();
+  const timer = deps.clock.after(leftMs, () => expired.resolve('expired'));
+  const questions = slice.map(questionOf);
+  const answered = deps.shard.lookupMany(questions).catch((): 'unavailable' => 'unavailable');
+  const first = await Promise.race([answered, expired.promise]);
+  timer.cancel();
+  return first;
+}
+
+interface ResultContext {
+  readonly shard: number;
+  readonly values: boolean;
+  readonly budget: { bytesLeft: number };
+}
+
+function resultOf(question: Asked, answer: Answer | undefined, context: ResultContext): LookupResult {
+  switch (answer?.kind) {
+    case 'found':
+      return foundResult(question, answer, context);
+    case 'missing':
+    case 'corrupt':
+      return { ...echo(question), outcome: answer.kind };
+    case 'invalid':
+      return { ...echo(question), outcome: 'invalid', error: wrongCursor('names no record of this shard') };
+    case 'unavailable':
+    case undefined:
+      return { ...echo(question), outcome: 'unavailable' };
+  }
+}
+
+function foundResult(question: Asked, found: FoundRecord, { shard, values, budget }: ResultContext): LookupResult {
+  const size = found.payload.length;
+  const facts = {
+    key: found.key,
+    cursor: formatCursor(shard, found.cursor),
+    size,
+    time: found.archivedAtMs,
+    put: versionLabel(found.putId, found.recordIndex),
+    ...echo(question),
+  };
+  if (!values) return { ...facts, outcome: 'found' };
+  if (size > budget.bytesLeft) return { ...facts, outcome: 'too-large' };
+  budget.bytesLeft -= size;
+  return { ...facts, outcome: 'found', value: asBuffer(found.payload) };
+}
+
+function meanBytesOf(answers: readonly Answer[]): number {
+  const sizes = answers.map((answer) => (answer.kind === 'found' ? answer.payload.length : 0));
+  return Math.max(1, sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.length));
+}
+
+function isOurs(question: Asked, shard: number): boolean {
+  return !('text' in question) || question.shard === shard;
+}
+
+function questionOf(question: Asked): Question {
+  return 'text' in question ? { cursor: question.bytes } : { key: question.key, storedKey: question.storedKey };
+}
+
+function echo(question: Asked): { key: string } | { cursor: string } {
+  return 'text' in question ? { cursor: question.text } : { key: question.key };
+}
+
+function wrongShard(question: Asked, shard: number): LookupResult {
+  return { ...echo(question), outcome: 'invalid', error: wrongCursor(`names another shard than ${shard}`) };
+}
+
+function wrongCursor(reason: string): { code: string; message: string } {
+  return { code: 'wrong-cursor', message: `the cursor ${reason}` };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,108 @@
+/**
+ * Takes lookup jobs, asks the shard, and answers in parts.
+ *
+ * The reply is in Redis before the job completes: a crash between the two repeats the reply, and the client drops what
+ * it has seen. A lookup whose deadline has passed, or whose client is dead, costs no read. Nothing here changes the
+ * archive, so a lookup is never held: what the shard cannot answer now is answered `unavailable`.
+ */
+import type { Job } from 'bullmq';
+import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/lookup-job.ts';
+import { jobNames } from '../protocol/names.ts';
+import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
+import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
+import { encodeReply, type LookupOutcome, type LookupResult, refusalReply, replyParts } from '../protocol/reply.ts';
+import { toWireError } from '../protocol/wire-error.ts';
+import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
+import { answerLookup, expiredResults } from './lookup-answer.ts';
+import type { ReplySender } from './reply-sender.ts';
+import type { ShardPort } from './shard-port.ts';
+
+export interface LookupDeps extends ConsumerDeps {
+  readonly shard: ShardPort;
+  readonly replies: ReplySender;
+}
+
+export interface LookupSettings extends ConsumerSettings {
+  readonly shard: number;
+}
+
+/** A reply is worth delivering at least so long, even when its deadline is near. */
+const deliveryTimeoutMinMs = 1000;
+
+export class LookupConsumer {
+  readonly #settings: LookupSettings;
+  readonly #deps: LookupDeps;
+  readonly #consumer: JobConsumer;
+
+  constructor(settings: LookupSettings, deps: LookupDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#consumer = new JobConsumer(settings, deps, (job) => this.#take(job));
+  }
+
+  get intake(): JobConsumer['intake'] {
+    return this.#consumer.intake;
+  }
+
+  run(): void {
+    this.#consumer.run();
+  }
+
+  /** Fetches no more and answers what is in hand. */
+  close(timeoutMs: number): Promise<boolean> {
+    return this.#consumer.close(timeoutMs);
+  }
+
+  async #take(job: Job): Promise<void> {
+    const unread = this.#consumer.refusalOf(job);
+    if (unread !== undefined) return this.#refuse(job, toWireError(unread.error), unread.address);
+    const lookup = this.#decode(job.data);
+    if (lookup instanceof ProtocolError) {
+      return this.#refuse(job, toWireError(lookup), addressOf(job.data, this.#settings.limits));
+    }
+    await this.#answer(job, lookup);
+  }
+
+  #decode(data: unknown): LookupJob | ProtocolError {
+    try {
+      return decodeLookupJob(data, this.#settings.limits);
+    } catch (error) {
+      if (error instanceof ProtocolError) return error;
+      throw error;
+    }
+  }
+
+  async #answer(job: Job, lookup: LookupJob): Promise<void> {
+    const { clock, log, replies, shard, observer } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const deadlineMs = lookup.deadline ?? job.timestamp + lookupDeadlineMs;
+    if (!(await replies.isAlive(lookup.replyTo))) {
+      return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
+    }
+    const expired = clock.wallMs() >= deadlineMs;
+    const deps = { shard, clock, log, limits: this.#settings.limits };
+    const results = expired
+      ? expiredResults(lookup)
+      : await answerLookup(lookup, deadlineMs, this.#settings.shard, deps);
+    const messages = [...replyParts(lookup.id, results)].map(encodeReply);
+    const timeoutMs = Math.max(deadlineMs - clock.wallMs(), deliveryTimeoutMinMs);
+    await replies.send(lookup.replyTo, { name: jobNames.reply, messages }, timeoutMs);
+    observer.lookupAnswered({ counts: countOutcomes(results), durationS: (clock.monotonicMs() - startedMs) / 1000 });
+  }
+
+  async #refuse(job: Job, error: WireError, address: ReplyAddress | undefined): Promise<void> {
+    this.#deps.observer.lookupRefused(error.code);
+    this.#deps.logger.warn({ job: job.id, code: error.code, reason: error.message }, 'lookup-refused');
+    if (address !== undefined) {
+      const messages = [encodeReply(refusalReply(address.id, error))];
+      await this.#deps.replies.send(address.replyTo, { name: jobNames.reply, messages }, deliveryTimeoutMinMs);
+    }
+    await this.#consumer.fail(job, error);
+  }
+}
+
+function countOutcomes(results: readonly LookupResult[]): ReadonlyMap<LookupOutcome, number> {
+  const counts = new Map<LookupOutcome, number>();
+  for (const { outcome } of results) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  return counts;
+}

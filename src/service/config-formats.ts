@@ -1,0 +1,45 @@
+import { parseArchiveName } from '../protocol/names.ts';
+
+/** What a setting may be: each format throws with what it expects, never with the value (it may be a secret). */
+export type Format = (value: unknown) => void;
+
+/** A whole number in a closed range. */
+export function integerBetween(min: number, max: number): Format {
+  return (value) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return;
+    throw new Error(`must be a whole number from ${min} to ${max}`);
+  };
+}
+
+/** As `integerBetween`, and a power of two. */
+export function powerOfTwoBetween(min: number, max: number): Format {
+  const integer = integerBetween(min, max);
+  return (value) => {
+    integer(value);
+    if (!Number.isInteger(Math.log2(Number(value)))) throw new Error(`must be a power of two from ${min} to ${max}`);
+  };
+}
+
+/** A string that is not empty. */
+export function nonEmpty(value: unknown): void {
+  if (typeof value !== 'string' || value === '') throw new Error('must not be empty');
+}
+
+/** Any string, the empty one included: it stands for "not given". */
+export function text(value: unknown): void {
+  if (typeof value !== 'string') throw new Error('must be a string');
+}
+
+/** `redis://` or `rediss://` with a host. */
+export function redisUrl(value: unknown): void {
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || !['redis:', 'rediss:'].includes(url.protocol) || url.hostname === '') {
+    throw new Error('must be redis://host:port or rediss://host:port (with TLS)');
+  }
+}
+
+/** An archive's name: it becomes part of queue names and of Redis keys. */
+export function archiveName(value: unknown): void {
+  text(value);
+  parseArchiveName(String(value));
+}

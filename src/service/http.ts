@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { assert } from '../base/assert.ts';
+
+/** One page. `body` is called at each request; a failure of it is answered with status 500 and no detail. */
+export interface HttpPage {
+  readonly contentType: string;
+  body(): Promise<{ readonly status: number; readonly text: string }>;
+}
+
+export interface HttpServer {
+  readonly host: string;
+  readonly port: number;
+  /** Ends all connections, idle ones and those in the middle of a request alike. */
+  close(): Promise<void>;
+}
+
+const connectionsMax = 64;
+const requestTimeoutMs = 10_000;
+const headersTimeoutMs = 5000;
+const headerBytesMax = 8192;
+
+/** Serves `pages` (by path) to GET and HEAD. Bounded in connections, header bytes and time; bodies are not read. */
+export async function serveHttp(
+  address: { readonly host: string; readonly port: number },
+  pages: Readonly<Record<string, HttpPage>>,
+): Promise<HttpServer> {
+  const limits = { requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, maxHeaderSize: headerBytesMax };
+  const server = createServer(limits, (request, response) => void answer(pages, request, response));
+  server.maxConnections = connectionsMax;
+  server.listen(address.port, address.host);
+  await once(server, 'listening');
+  const bound = server.address();
+  assert(typeof bound === 'object' && bound !== null, 'a server that listens has an address');
+  return { host: address.host, port: bound.port, close: () => closeServer(server) };
+}
+
+async function answer(
+  pages: Readonly<Record<string, HttpPage>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+  if (page === undefined) return send(response, 404, 'text/plain', 'not found\n', request);
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD');
+    return send(response, 405, 'text/plain', 'only GET and HEAD\n', request);
+  }
+  try {
+    const { status, text } = await page.body();
+    send(response, status, page.contentType, text, request);
+  } catch {
+    send(response, 500, 'text/plain', 'this page failed\n', request);
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string, request: IncomingMessage): void {
+  const body = Buffer.from(text);
+  response.writeHead(status, { 'content-type': type, 'content-length': body.length, 'cache-control': 'no-store' });
+  response.end(request.method === 'HEAD' ? undefined : body);
+  request.resume();
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,197 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
+import type { RedisTrouble } from '../queue/redis-trouble.ts';
+import type { LookupOutcome } from '../protocol/reply.ts';
+import type { PutOutcome } from '../protocol/receipts.ts';
+
+/** What the gauges show of a shard; read at each scrape. */
+export interface ShardFacts {
+  readonly epoch: number;
+  /** Records in all, all versions. */
+  readonly records: number;
+  /** Age of the oldest put that no checkpoint covers yet; 0 when there is none. */
+  readonly unsyncedAgeS: number;
+  readonly tableBuckets: number;
+  readonly recoveryS: number;
+  /** Lookups only: the shard cannot store any more. */
+  readonly readOnly: boolean;
+}
+
+/** What the gauges show; read at each scrape. A part that is not known yet is left out. */
+export interface MetricSources {
+  shard(): ShardFacts | undefined;
+  freeBytes(): number | undefined;
+  /** Reasons for which no puts are fetched. */
+  pauses(): readonly string[];
+  /** Jobs by queue (`put`, `lookup`) and state; rejects when Redis does not answer. */
+  jobCounts(): Promise<readonly { readonly queue: string; readonly state: string; readonly count: number }[]>;
+}
+
+const pauseReasons = ['low-disk', 'shard', 'held', 'redis'] as const;
+const fastS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const countBuckets = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000];
+
+/**
+ * The metrics of one worker in a registry of their own, every name beginning with `permafrost_` (the process's own
+ * metrics keep the names that every Node program gives them). Labels never carry keys, job ids or clients.
+ */
+export class Metrics implements QueueObserver {
+  readonly #registry = new Registry();
+  readonly #records = this.#counter('archive_records_total', 'Records of acknowledged puts.', ['outcome']);
+  readonly #bytes = this.#counter('archive_bytes_total', 'Bytes of payload that were stored.', []);
+  readonly #putJobs = this.#counter('put_jobs_total', 'Put jobs by how they ended.', ['outcome']);
+  readonly #refused = this.#counter('refused_jobs_total', 'Jobs that failed for good, by code.', ['queue', 'code']);
+  readonly #duplicates = this.#counter('duplicate_records_total', 'Records that were stored already.', []);
+  readonly #putWait = this.#histogram('put_wait_seconds', 'From being queued to being durable.', fastS, []);
+  readonly #lookups = this.#counter('lookup_results_total', 'Answers to keys and cursors.', ['outcome']);
+  readonly #lookupTime = this.#histogram('lookup_duration_seconds', 'From fetching a lookup to its reply.', fastS, []);
+  readonly #dropped = this.#counter('replies_dropped_total', 'Replies that were not delivered.', ['reason']);
+  readonly #redisErrors = this.#counter('redis_errors_total', 'Errors of Redis by kind.', ['kind']);
+  readonly #stalled = this.#counter('stalled_jobs_total', 'Jobs whose worker had died.', []);
+  readonly #commitTime = this.#histogram('commit_duration_seconds', 'Of a group commit with its fsyncs.', fastS, []);
+  readonly #commitSize = this.#histogram('commit_put_jobs', 'Put jobs of a group commit.', countBuckets, []);
+  readonly #syncTime = this.#histogram('sync_duration_seconds', 'Of a sync.', fastS, []);
+  readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', []);
+  readonly #corrupt = this.#counter('corrupt_records_total', 'Records that were read and are damaged.', []);
+  readonly #published = this.#gauge('checkpoint_published_epoch', 'Epoch of the newest checkpoint in Redis.');
+  readonly #publishLag = this.#gauge('checkpoint_publish_lag_seconds', 'From its sync to its being in Redis.');
+
+  constructor(
+    identity: { readonly archive: string; readonly shard: number; readonly version: string },
+    sources: MetricSources,
+  ) {
+    const { archive, shard, version } = identity;
+    this.#registry.setDefaultLabels({ archive, shard: String(shard) });
+    this.#gauge('build_info', 'Always 1.', ['version', 'node']).set({ version, node: process.version }, 1);
+    this.#addShardGauges(sources);
+    this.#addWorkerGauges(sources);
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics in the text format of Prometheus. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  commitDone(fact: { readonly putJobs: number; readonly durationS: number }): void {
+    this.#commitTime.observe(fact.durationS);
+    this.#commitSize.observe(fact.putJobs);
+  }
+
+  syncDone(durationS: number): void {
+    this.#syncTime.observe(durationS);
+  }
+
+  diskFailed(): void {
+    this.#fsyncErrors.inc();
+  }
+
+  putStored(fact: { counts: Readonly<Record<PutOutcome, number>>; bytes: number; waitS: number }): void {
+    this.#putJobs.inc({ outcome: 'completed' });
+    for (const [outcome, count] of Object.entries(fact.counts)) this.#records.inc({ outcome }, count);
+    this.#duplicates.inc(fact.counts.unchanged);
+    this.#bytes.inc(fact.bytes);
+    this.#putWait.observe(fact.waitS);
+  }
+
+  putRefused(code: string): void {
+    this.#putJobs.inc({ outcome: 'refused' });
+    this.#refused.inc({ queue: 'put', code });
+  }
+
+  putHandedBack(): void {
+    this.#putJobs.inc({ outcome: 'handed-back' });
+  }
+
+  lookupAnswered(fact: { counts: ReadonlyMap<LookupOutcome, number>; durationS: number }): void {
+    for (const [outcome, count] of fact.counts) this.#lookups.inc({ outcome }, count);
+    this.#corrupt.inc(fact.counts.get('corrupt') ?? 0);
+    this.#lookupTime.observe(fact.durationS);
+  }
+
+  lookupRefused(code: string): void {
+    this.#refused.inc({ queue: 'lookup', code });
+  }
+
+  replyDropped(reason: DropReason, count: number): void {
+    this.#dropped.inc({ reason }, count);
+  }
+
+  redisTrouble(kind: RedisTrouble): void {
+    this.#redisErrors.inc({ kind });
+  }
+
+  jobStalled(): void {
+    this.#stalled.inc();
+  }
+
+  checkpointPublished(epoch: number, lagS: number): void {
+    this.#published.set(epoch);
+    this.#publishLag.set(Math.max(0, lagS));
+  }
+
+  #addShardGauges({ shard }: MetricSources): void {
+    this.#shown('checkpoint_epoch', 'Epoch of the newest durable checkpoint.', () => shard()?.epoch);
+    this.#shown('records', 'Records in the shard, all versions.', () => shard()?.records);
+    this.#shown(
+      'unsynced_oldest_age_seconds',
+      'Age of the oldest put without a checkpoint.',
+      () => shard()?.unsyncedAgeS,
+    );
+    this.#shown('table_buckets', 'Buckets of the table.', () => shard()?.tableBuckets);
+    this.#shown('table_load_ratio', 'Records for each bucket of the table.', () => ratioOf(shard()));
+    this.#shown('recovery_duration_seconds', 'How long the last opening took.', () => shard()?.recoveryS);
+    this.#shown('readonly', '1 when the shard cannot store any more.', () => flag(shard()?.readOnly));
+  }
+
+  #addWorkerGauges(sources: MetricSources): void {
+    this.#shown('disk_free_bytes', 'Bytes free below the archive.', () => sources.freeBytes());
+    const paused = this.#gauge('intake_paused', '1 while puts are not fetched, by reason.', ['reason'], () => {
+      const reasons = sources.pauses();
+      for (const reason of pauseReasons) paused.set({ reason }, reasons.includes(reason) ? 1 : 0);
+    });
+    const jobs = this.#gauge('queue_jobs', 'Jobs by queue and state.', ['queue', 'state'], async () => {
+      jobs.reset();
+      const counts = await sources.jobCounts().catch(() => []);
+      for (const { queue, state, count } of counts) jobs.set({ queue, state }, count);
+    });
+  }
+
+  /** A gauge that is read when it is scraped; it shows nothing while its value is not known. */
+  #shown(name: string, help: string, value: () => number | undefined): void {
+    const gauge = this.#gauge(name, help, [], () => {
+      const now = value();
+      if (now === undefined) gauge.reset();
+      else gauge.set(now);
+    });
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
+    return new Counter({ name: `permafrost_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram<L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[]): Histogram<L> {
+    return new Histogram({ name: `permafrost_${name}`, help, buckets, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    collect: () => void | Promise<void> = () => {},
+  ): Gauge<L> {
+    return new Gauge({ name: `permafrost_${name}`, help, labelNames, registers: [this.#registry], collect });
+  }
+}
+
+function ratioOf(facts: ShardFacts | undefined): number | undefined {
+  return facts === undefined ? undefined : facts.records / facts.tableBuckets;
+}
+
+function flag(value: boolean | undefined): number | undefined {
+  return value === undefined ? undefined : Number(value);
+}

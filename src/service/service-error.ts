@@ -1,0 +1,11 @@
+import { PermafrostError } from '../base/errors.ts';
+
+/**
+ * - `http-address`: the address for metrics and health cannot be listened on.
+ * - `fenced`: another worker has taken the shard over. `shard-failed`: the shard cannot store any more.
+ */
+export type ServiceErrorCode = 'http-address' | 'fenced' | 'shard-failed';
+
+export class ServiceError extends PermafrostError<ServiceErrorCode> {
+  override readonly name = 'ServiceError';
+}

@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { parseArchiveName } from '../protocol/names.ts';
+import { type ShardSettings, shardDefaults } from '../shard/settings.ts';
+import type { Config } from './config-schema.ts';
+
+/** Where a shard lives. */
+export function shardDirectory(config: Pick<Config, 'dataDir' | 'shard'>): string {
+  return join(config.dataDir, `shard-${String(config.shard).padStart(4, '0')}`);
+}
+
+/** The shard's own settings. A commit starts at once when all puts that can be in hand wait for it. */
+export function shardSettings(config: Config): ShardSettings {
+  const { compressionLevel, ...engine } = config.engine;
+  return {
+    ...shardDefaults,
+    archive: parseArchiveName(config.archive),
+    shard: config.shard,
+    engine: { ...engine, compression: compressionLevel === 0 ? undefined : compressionLevel },
+    commitDelayMs: config.commit.delayMs,
+    commitBytesMax: config.commit.bytesMax,
+    commitRecordsMax: config.commit.recordsMax,
+    commitPutsMax: config.put.concurrency,
+    syncIntervalMs: config.sync.intervalMs,
+    trustVolume: config.trustVolume,
+  };
+}

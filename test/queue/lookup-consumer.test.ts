@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { type RedisServer, startRedis } from '../redis/redis-server.ts';
+import { FakeShard } from './fake-shard.ts';
+import { QueueBench } from './queue-bench.ts';
+
+interface Message {
+  readonly id: string;
+  readonly part: number;
+  readonly last: boolean;
+  readonly results: readonly Readonly<Record<string, unknown>>[];
+}
+
+const replyTo = { list: 'answers' };
+
+suite('lookup consumer', () => {
+  let server: RedisServer;
+  let shard: FakeShard;
+  let bench: QueueBench;
+
+  before(async () => {
+    server = await startRedis();
+  });
+  after(() => server.stop());
+  beforeEach(async () => {
+    shard = new FakeShard();
+    shard.autoCommit = true;
+    bench = new QueueBench(server, shard);
+  });
+  afterEach(async () => {
+    await bench.redis.flushall();
+    await bench.close();
+  });
+
+  async function archived(key: string, payload: Buffer): Promise<string> {
+    const records = [{ key, storedKey: Buffer.alloc(32), payload }];
+    const stored = await shard.put({ putId: 'p', redelivered: false, ifExists: 'append', records });
+    return `0:${stored.records[0]?.cursor.toString('hex')}`;
+  }
+
+  async function ask(question: object): Promise<Message> {
+    await bench.addLookup({ v: 1, id: 'q', replyTo, ...question });
+    return (await bench.nextOnList('answers')) as Message;
+  }
+
+  test('answers keys and cursors in the order of the question', async () => {
+    bench.run();
+    const cursor = await archived('a', Buffer.from('payload'));
+    const reply = await ask({ keys: ['nothing', 'a'], cursors: [cursor] });
+    assert.deepEqual([reply.id, reply.part, reply.last], ['q', 0, true]);
+    const found = {
+      outcome: 'found',
+      value: Buffer.from('payload').toString('base64'),
+      size: 7,
+      time: 1_700_000_000_000,
+    };
+    assert.deepEqual(reply.results, [
+      { key: 'nothing', outcome: 'missing' },
+      { key: 'a', cursor, ...found, put: 'p/000000' },
+      { key: 'a', cursor, ...found, put: 'p/000000' },
+    ]);
+  });
+
+  test('leaves the values out when they are not asked for', async () => {
+    bench.run();
+    await archived('a', Buffer.from('payload'));
+    const { results } = await ask({ keys: ['a'], values: false });
+    assert.deepEqual([results[0]?.outcome, results[0]?.size, results[0]?.value], ['found', 7, undefined]);
+  });
+
+  test('answers a cursor that never existed, or is of another shard, as invalid', async () => {
+    bench.run();
+    const { results } = await ask({ cursors: [`0:${'0'.repeat(40)}`, `7:${'0'.repeat(40)}`] });
+    for (const result of results) {
+      assert.partialDeepStrictEqual(result, { outcome: 'invalid', error: { code: 'wrong-cursor' } });
+    }
+    assert.equal(results.length, 2);
+  });
+
+  test('cuts a large reply into parts, and says which one is the last', async () => {
+    bench.run();
+    for (const key of ['a', 'b', 'c']) await archived(key, Buffer.alloc(150_000, key));
+    await bench.addLookup({ v: 1, id: 'q', replyTo, keys: ['a', 'b', 'c'] });
+    const parts: Message[] = [];
+    do parts.push((await bench.nextOnList('answers')) as Message);
+    while (parts.at(-1)?.last !== true);
+    assert.deepEqual(
+      parts.map(({ part, results }) => [part, results.map(({ key }) => key)]),
+      [
+        [0, ['a']],
+        [1, ['b']],
+        [2, ['c']],
+      ],
+    );
+  });
+
+  test('answers what does not fit into a reply as too large, with its place and size', async () => {
+    const small = new QueueBench(server, shard, { limits: { replyBytesMax: 10 } });
+    small.run();
+    for (const key of ['a', 'b', 'c']) await archived(key, Buffer.alloc(key === 'c' ? 2 : 8));
+    const { results } = await ask({ keys: ['a', 'b', 'c'] });
+    assert.deepEqual(
+      results.map(({ outcome, size, value }) => [outcome, size, value !== undefined]),
+      [
+        ['found', 8, true],
+        ['too-large', 8, false],
+        ['found', 2, true],
+      ],
+    );
+    await small.close();
+  });
+
+  test('reads nothing for a lookup whose deadline has passed', async () => {
+    bench.run();
+    await archived('a', Buffer.from('payload'));
+    const reads = shard.lookupMany.bind(shard);
+    let readCount = 0;
+    shard.lookupMany = (questions) => {
+      readCount += 1;
+      return reads(questions);
+    };
+    const { results } = await ask({ keys: ['a'], deadline: 1 });
+    assert.deepEqual(results, [{ key: 'a', outcome: 'expired' }]);
+    assert.equal(readCount, 0);
+  });
+
+  test('answers expired when the deadline passes while the shard reads', async () => {
+    bench.run();
+    shard.lookupMany = () => new Promise(() => {});
+    const { results } = await ask({ keys: ['a'], deadline: Date.now() + 200 });
+    assert.deepEqual(results, [{ key: 'a', outcome: 'expired' }]);
+  });
+
+  test('answers unavailable, not missing, when the shard fails', async () => {
+    bench.run();
+    shard.lookupMany = () => Promise.reject(new Error('the disk is gone'));
+    const { results } = await ask({ keys: ['a'] });
+    assert.deepEqual(results, [{ key: 'a', outcome: 'unavailable' }]);
+  });
+
+  test('refuses a lookup as a whole with a reply that says why', async () => {
+    bench.run();
+    const reply = await ask({ keys: [] });
+    assert.partialDeepStrictEqual(reply, { id: 'q', last: true, results: [], error: { code: 'missing-field' } });
+  });
+
+  test('reads nothing for a client that has no heartbeat', async () => {
+    bench.run();
+    const job = await bench.addLookup({ v: 1, id: 'q', replyTo: 'nobody', keys: ['a'] });
+    await bench.nextEvent(bench.lookups, 'failed', String(job.id));
+    const [failed] = await bench.lookups.getFailed();
+    assert.match(String(failed?.failedReason), /^unknown-client: /);
+  });
+
+  test('answers through the reply queue of a client that lives', async () => {
+    bench.run();
+    await bench.greet('reader-1');
+    const job = await bench.addLookup({ v: 1, id: 'q', replyTo: 'reader-1', keys: ['a'] });
+    await bench.nextEvent(bench.lookups, 'completed', String(job.id));
+    const [id] = await bench.redis.lrange('permafrost:{bench-reply-reader-1}:wait', 0, -1);
+    const data = await bench.redis.hget(`permafrost:{bench-reply-reader-1}:${id}`, 'data');
+    assert.deepEqual(JSON.parse(String(data)).results, [{ key: 'a', outcome: 'missing' }]);
+  });
+});
