@@ -139,6 +139,7 @@ export class Client {
 
   async #close(): Promise<void> {
     this.#router.rejectAll(new ClientError('closed', 'the client was closed'));
+    this.#heartbeat.stop();
     const { promise: timeout, resolve } = Promise.withResolvers<void>();
     const timer = this.#settings.clock.after(this.#settings.closeTimeoutMs, resolve);
     await Promise.race([this.#leave(), timeout]);
@@ -146,11 +147,12 @@ export class Client {
     this.#redis.disconnect();
   }
 
-  /** The heartbeat goes first, so that no worker sends to a queue that is being removed. */
+  /** What needs no Redis goes first; the heartbeat goes before the queue, which no worker then makes anew. */
   async #leave(): Promise<void> {
     try {
-      await this.#heartbeat.stop();
-      await this.#replies.close();
+      await this.#replies.stop();
+      await this.#heartbeat.remove();
+      await this.#replies.remove();
       await this.#sender.close();
     } catch (error) {
       this.#settings.logger.warn({ error: messageOf(error) }, 'the client left something in redis');

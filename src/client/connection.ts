@@ -5,6 +5,7 @@ import type { ClientSettings } from './settings.ts';
 
 const retryDelayMsMax = 1000;
 const attemptTimeoutMs = 5000;
+const disconnectTimeoutMs = 100;
 
 /**
  * A connection that is ready, and comes back by itself after an outage.
@@ -34,6 +35,8 @@ function construct(address: ClientSettings['redis']): Redis {
     maxRetriesPerRequest: null,
     enableReadyCheck: true,
     connectTimeout: attemptTimeoutMs,
+    // A socket that is closed already is waited for so long: it would keep a process that wants to end.
+    disconnectTimeout: disconnectTimeoutMs,
     retryStrategy: (attempt: number) => Math.min(100 * 2 ** attempt, retryDelayMsMax),
     // After a failover the old primary answers READONLY: connect anew and send the command again.
     reconnectOnError: (error: Error) => (error.message.includes('READONLY') ? 2 : false),

@@ -8,7 +8,7 @@ import type { ClientSettings } from './settings.ts';
 /**
  * Keeps the key alive that tells workers that this client takes replies.
  *
- * States: beating → stopped. One beat at a time; during an outage one waits, and the first one after it goes out with
+ * States: beating → stopped → removed. One beat at a time; during an outage one waits, and the first one after it goes out with
  * the connection. Without a beat for `clientTtlMs`, replies to this client are dropped.
  */
 export class Heartbeat {
@@ -31,10 +31,13 @@ export class Heartbeat {
     this.#schedule();
   }
 
-  /** Takes the key away, as far as Redis can be reached. */
-  async stop(): Promise<void> {
+  stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+  }
+
+  /** Takes the key away, after `stop`. During an outage it waits for Redis. */
+  async remove(): Promise<void> {
     await this.#redis.del(this.#key);
   }
 

@@ -32,8 +32,8 @@ class TolerantWorker extends Worker {
 /**
  * Takes what arrives on the client's reply queue.
  *
- * States: running ⇄ paused (Redis refuses writes: without a pause BullMQ would spin) → closed. Messages that break the
- * contract are dropped and counted. Closing removes the queue from Redis.
+ * States: running ⇄ paused (Redis refuses writes: without a pause BullMQ would spin) → stopped → removed from Redis.
+ * Messages that break the contract are dropped and counted.
  */
 export class ReplyWorker {
   /** Messages that were not what the contract says. */
@@ -66,12 +66,15 @@ export class ReplyWorker {
     await this.#worker.waitUntilReady();
   }
 
-  /** Stops taking, then removes the queue. During an outage it waits for Redis: the caller gives it a deadline. */
-  async close(): Promise<void> {
+  /** Stops taking. Works without Redis too: nothing is worth waiting for, the queue goes away with what is in it. */
+  async stop(): Promise<void> {
     this.#closed = true;
     this.#resumeTimer?.cancel();
-    // Nothing is worth waiting for: the queue goes away with whatever is in it.
     await this.#worker.close(true);
+  }
+
+  /** Removes the queue, after `stop`. During an outage it waits for Redis: the caller gives it a deadline. */
+  async remove(): Promise<void> {
     const queue = new Queue(this.#name, {
       connection: this.#redis,
       prefix: queuePrefix,
