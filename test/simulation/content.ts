@@ -76,7 +76,6 @@ export class Content {
     if (size < this.#size) {
       this.clear(size, Math.min(this.#size, Math.ceil(size / chunkSize) * chunkSize));
       this.#chunks.length = Math.min(this.#chunks.length, Math.ceil(size / chunkSize));
-      this.#owned.length = Math.min(this.#owned.length, this.#chunks.length);
     }
     this.#size = size;
   }
@@ -91,7 +90,6 @@ export class Content {
     const chunk = this.#chunks[index];
     if (chunk !== undefined && this.#owned[index] === true) return chunk;
     const fresh = chunk === undefined ? Buffer.alloc(chunkSize) : Buffer.from(chunk);
-    while (this.#chunks.length < index) this.#chunks.push(undefined);
     this.#chunks[index] = fresh;
     this.#owned[index] = true;
     return fresh;

@@ -119,6 +119,8 @@ describe('a failed sync', () => {
     await file.sync();
     const found = new Set(Array.from({ length: 200 }, (_, seed) => textAfter(disk, { seed, sectorSizes: [1] })));
     for (const text of ['abcd!', '\0\0\0\0!', 'ab\0\0!', '\0\0\0d!']) assert.ok(found.has(text), JSON.stringify(text));
+    for (const text of found) assert.match(text ?? '', /^.{4}!$/, 'what was synced afterwards is there');
+    assert.equal(textAfter(disk, 'allDurable'), 'abcd!');
   });
 
   test('of a directory leaves its changes to the next sync', async () => {
@@ -182,6 +184,23 @@ describe('names', () => {
     await disk.rename('d/a', 'b');
     const found = new Set(Array.from({ length: 50 }, (_, seed) => disk.crash({ seed }).files().join()));
     assert.deepEqual([...found].sort(), ['', 'b', 'b,d/a', 'd/a']);
+  });
+
+  test('that come up while a sync of the directory is under way are not covered by it', async () => {
+    const disk = new SimulatedDisk();
+    await disk.open('a', { create: true });
+    const syncing = disk.syncDirectory('');
+    await disk.open('b', { create: true });
+    await syncing;
+    assert.deepEqual(disk.crash('synced').files(), ['a']);
+  });
+
+  test('that a killed process left are covered by a sync of the next one', async () => {
+    const disk = new SimulatedDisk();
+    await disk.open('a', { create: true });
+    const killed = disk.crash('all');
+    await killed.syncDirectory('');
+    assert.deepEqual(killed.crash('synced').files(), ['a']);
   });
 
   test('survive each by itself', async () => {
