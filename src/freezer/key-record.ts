@@ -2,6 +2,9 @@
  * A record of the key index: a key, where its value is, and the record before it in its bucket's chain.
  * FORMAT.md section 6.1. Functions work in place on a buffer.
  */
+import { messageOf } from '../base/errors.ts';
+import { type BlobError, corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
 import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 
@@ -55,6 +58,20 @@ export function readRecord(bytes: Buffer, at: number, keySize: number): KeyRecor
     valueOffset: readU64(bytes, tail + valueOffsetAt),
     valueSize: bytes.readUInt32BE(tail + valueSizeAt),
   };
+}
+
+/** As `readRecord`, for a record of a file: what no store writes is corruption of that file. */
+export function readRecordOf(file: string, position: number, bytes: Buffer, keySize: number): KeyRecord {
+  try {
+    return readRecord(bytes, 0, keySize);
+  } catch (error) {
+    throw recordDamage(file, position, 'fields below 2^53', messageOf(error));
+  }
+}
+
+/** The error for a record that the page layer vouches for and no store writes. */
+export function recordDamage(file: string, position: number, expected: string, found: string): BlobError {
+  return corruption(`record ${position}`, { file, offset: headerSize, expected, found });
 }
 
 function readNext(bytes: Buffer, tail: number): RecordPosition | undefined {

@@ -7,14 +7,14 @@
 import { present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { messageOf } from '../base/errors.ts';
-import { corruption } from '../blob/blob-error.ts';
+import { BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
 import type { Cursor } from './cursor.ts';
 import type { FrameCoding } from './frame-coding.ts';
-import { isBefore, type KeyRecord, readRecord } from './key-record.ts';
+import { isBefore, type KeyRecord, readRecordOf, recordDamage } from './key-record.ts';
 import type { Table } from './table.ts';
 
 export type Identifier = { readonly key: Uint8Array } | { readonly cursor: Cursor };
@@ -158,12 +158,15 @@ export class Reader<V> {
   /** A record whose chain goes backwards, or the error that says why it is none. */
   #parse(at: RecordPosition, bytes: Buffer | Error): KeyRecord | Error {
     if (bytes instanceof Error) return bytes;
+    const file = this.#oversized.keys.blobs.path(at.section);
     try {
-      const record = readRecord(bytes, 0, this.#keySize);
+      const record = readRecordOf(file, at.position, bytes, this.#keySize);
       if (record.next === undefined || isBefore(record.next, at)) return record;
-      return this.#recordDamage(at, 'a next record before it', `${record.next.section}/${record.next.position}`);
+      const { section, position } = record.next;
+      return recordDamage(file, at.position, 'a next record before it', `${section}/${position}`);
     } catch (error) {
-      return this.#recordDamage(at, 'fields below 2^53', messageOf(error));
+      if (error instanceof BlobError) return error;
+      throw error;
     }
   }
 
@@ -184,10 +187,5 @@ export class Reader<V> {
         }),
       };
     }
-  }
-
-  #recordDamage(at: RecordPosition, expected: string, found: string): Error {
-    const file = this.#oversized.keys.blobs.path(at.section);
-    return corruption(`record ${at.position}`, { file, offset: headerSize, expected, found });
   }
 }

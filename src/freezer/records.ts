@@ -3,7 +3,7 @@ import { present } from '../base/assert.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
-import { readRecord, recordSize } from './key-record.ts';
+import { readRecordOf, recordSize } from './key-record.ts';
 import type { Reader, Version } from './reader.ts';
 
 export interface StoredRecord<V> extends Version<V> {
@@ -48,7 +48,7 @@ async function* readBatch<V>(
   const records = await oversized.keys.readMany(positions);
   for (const [index, bytes] of records.entries()) {
     if (bytes instanceof Error) throw bytes;
-    const record = readRecord(bytes, 0, keySize);
+    const record = readRecordOf(oversized.keys.blobs.path(section), from + index, bytes, keySize);
     const cursor = { section, offset: record.valueOffset, size: record.valueSize };
     const read = await reader.read(cursor);
     if (read.kind === 'failed') throw read.error;

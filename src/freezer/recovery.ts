@@ -32,7 +32,7 @@ import { visitKeys } from './derive-heads.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { isBefore, readRecord } from './key-record.ts';
+import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
 import { Table, type TableSettings, tableBytes } from './table.ts';
@@ -122,7 +122,7 @@ async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail
     end: committed,
     recordSize: files.layout.size,
     resizeFrequency: settings.tableResizeFrequency,
-    touched: touchedBuckets(tail, settings.keySize, checkpoint.tableSize),
+    touched: touchedBuckets(recovery, tail),
     chunk: start.kind === 'roll-forward' ? { from, to: from + settings.tableResizeChunkSize } : { from: 0, to: 0 },
     stepBytes: settings.tableReplayBuffer,
     progress: hooks.progress,
@@ -136,18 +136,19 @@ async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail
   return table;
 }
 
-function touchedBuckets(
-  tail: JournalTail,
-  keySize: number,
-  tableSize: number,
-): Map<number, RecordPosition | undefined> {
+function touchedBuckets<V>(recovery: Recovery<V>, tail: JournalTail): Map<number, RecordPosition | undefined> {
+  const { tableSize } = recovery.start.checkpoint;
   const touched = new Map<number, RecordPosition | undefined>();
-  for (const { bytes } of tail.records) {
-    const record = readRecord(bytes, 0, keySize);
+  for (const at of tail.records) {
+    const record = recordAt(recovery, at, at.bytes);
     const bucket = (crc32c(record.key) & (tableSize - 1)) >>> 0;
     if (!touched.has(bucket)) touched.set(bucket, record.next);
   }
   return touched;
+}
+
+function recordAt<V>({ files, settings }: Recovery<V>, at: RecordPosition, bytes: Buffer): KeyRecord {
+  return readRecordOf(files.keys.path(at.section), at.position, bytes, settings.keySize);
 }
 
 /** Heads of buckets that the table cannot tell, from one pass over the key index. */
@@ -176,27 +177,31 @@ async function deriveBuckets<V>(
 
 /** Each section's last record must be found from its key: else files were swapped, or the checkpoint is another's. */
 async function verifyChains<V>(recovery: Recovery<V>, table: Table, committed: JournalEnd): Promise<void> {
-  const { files, settings } = recovery;
+  const { files } = recovery;
   const index = new KeyIndex(files.keys, { pageSize: files.pageSize, recordSize: files.layout.size, cachePages: 64 });
   for (let section = 0; section <= committed.section; section++) {
     const bytes = section === committed.section ? committed.keyBytes : await index.sealedSize(section);
-    if (bytes > 0)
-      await verifyChain(index, table, settings.keySize, { section, position: bytes / files.layout.size - 1 });
+    if (bytes > 0) await verifyChain(recovery, index, table, { section, position: bytes / files.layout.size - 1 });
   }
 }
 
-async function verifyChain(index: KeyIndex, table: Table, keySize: number, target: RecordPosition): Promise<void> {
+async function verifyChain<V>(
+  recovery: Recovery<V>,
+  index: KeyIndex,
+  table: Table,
+  target: RecordPosition,
+): Promise<void> {
   const [wanted] = await index.readMany([target]);
   if (wanted === undefined || wanted instanceof Error)
     throw wanted ?? new FreezerError('corruption', 'no outcome of a read');
-  const [head] = await table.heads([crc32c(readRecord(wanted, 0, keySize).key)]);
+  const [head] = await table.heads([crc32c(recordAt(recovery, target, wanted).key)]);
   if (head instanceof Error) throw head;
   let at: RecordPosition | undefined = head;
   while (at !== undefined && isBefore(target, at)) {
     const [bytes] = await index.readMany([at]);
     // A rotten record hides the rest of its chain; reads report it for the keys that it concerns.
     if (bytes instanceof Error) return;
-    const { next }: { readonly next: RecordPosition | undefined } = readRecord(present(bytes, 'a record'), 0, keySize);
+    const { next }: KeyRecord = recordAt(recovery, at, present(bytes, 'a record'));
     if (next !== undefined && !isBefore(next, at)) break;
     at = next;
   }
@@ -217,8 +222,8 @@ async function verifyChain(index: KeyIndex, table: Table, keySize: number, targe
 
 /** Puts the records behind the checkpoint again, into the table in memory. */
 async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail): Promise<void> {
-  const { settings, start, files } = recovery;
-  const records = tail.records.map((record) => ({ ...record, ...readRecord(record.bytes, 0, settings.keySize) }));
+  const { start, files } = recovery;
+  const records = tail.records.map((at) => ({ ...at, ...recordAt(recovery, at, at.bytes) }));
   await table.load(
     records.map(({ key }) => table.bucketOf(crc32c(key))),
     Number.POSITIVE_INFINITY,

@@ -1,3 +1,7 @@
+import { messageOf } from '../base/errors.ts';
+import { corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
+import { physicalPageSize } from '../blob/page.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SectionBlobs } from './section-blobs.ts';
 
@@ -28,6 +32,26 @@ export function journalFiles(
     pageSize: settings.pageSize,
     layout,
   };
+}
+
+/** Where the record at `at` says that its value is. A field that no store writes is corruption. */
+export function placeOfValue(
+  files: JournalFiles,
+  place: { readonly section: number; readonly position: number },
+  bytes: Buffer,
+  at: number,
+): { readonly offset: number; readonly size: number } {
+  try {
+    return files.layout.valueOf(bytes, at);
+  } catch (error) {
+    const page = Math.floor((place.position * files.layout.size) / files.pageSize);
+    throw corruption(`record ${place.position}`, {
+      file: files.keys.path(place.section),
+      offset: headerSize + page * physicalPageSize(files.pageSize),
+      expected: 'fields below 2^53',
+      found: messageOf(error),
+    });
+  }
 }
 
 export async function closeJournalFiles(files: JournalFiles): Promise<void> {

@@ -11,7 +11,7 @@ import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import { compareEnds, type JournalEnd } from './journal-end.ts';
-import { type JournalFiles, withBlob } from './journal-files.ts';
+import { type JournalFiles, placeOfValue, withBlob } from './journal-files.ts';
 import { streamPages } from './page-stream.ts';
 import type { SectionBlobs } from './section-blobs.ts';
 import { checkFrame } from './value-log.ts';
@@ -130,8 +130,8 @@ async function takeRecords(
   let torn = false;
   const frames = new FrameReader(values);
   for (let at = 0; at + layout.size <= payload.bytes.length; at += layout.size) {
-    const value = layout.valueOf(payload.bytes, at);
     const position = first + records.length;
+    const value = placeOfValue(files, { section: from.section, position }, payload.bytes, at);
     if (value.offset !== valueEnd) throw misplaced(files, from.section, position, valueEnd, value.offset);
     const failure = await frames.failure(value.offset, value.size);
     if (failure !== undefined) {

@@ -5,7 +5,7 @@
 import { present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { type Blob, createBlob, openBlob } from '../blob/blob.ts';
-import { corruption } from '../blob/blob-error.ts';
+import { BlobError, corruption } from '../blob/blob-error.ts';
 import type { Disk } from '../disk/disk.ts';
 
 const nameDigits = 16;
@@ -26,6 +26,7 @@ export class SectionBlobs {
   readonly partition: string;
   readonly #disk: Disk;
   readonly #files = new Map<number, OpenFile>();
+  #closed = false;
   /** Section files opened, made durable and removed. */
   readonly tracked = new Counter();
   readonly synced = new Counter();
@@ -63,6 +64,8 @@ export class SectionBlobs {
 
   /** The file, to be given back with `release`. A missing one is the error `not-found` of the disk. */
   async acquire(section: number): Promise<Blob> {
+    if (this.#closed)
+      throw new BlobError('closed', `${this.partition} is closed`, { details: { file: this.partition } });
     let file = this.#files.get(section);
     if (file === undefined) {
       file = { blob: openBlob(this.#disk, this.path(section)), users: 0 };
@@ -80,6 +83,7 @@ export class SectionBlobs {
   }
 
   async release(section: number): Promise<void> {
+    if (this.#closed) return;
     present(this.#files.get(section), 'an acquired file').users--;
     for (const [candidate, file] of this.#files) {
       if (this.#files.size <= openFilesMax) return;
@@ -99,11 +103,15 @@ export class SectionBlobs {
     this.pruned.add();
   }
 
-  /** Closes every file, used or not. */
+  /** Closes every file when what is under way on it has ended; nothing can be acquired any more. */
   async close(): Promise<void> {
+    this.#closed = true;
     const files = [...this.#files.values()];
     this.#files.clear();
-    for (const file of files) await (await file.blob).close();
+    for (const { blob } of files) {
+      const opened = await blob.catch(() => undefined);
+      await opened?.close();
+    }
   }
 
   #parse(name: string): number {

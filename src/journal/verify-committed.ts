@@ -8,7 +8,7 @@ import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import type { JournalEnd } from './journal-end.ts';
-import { type JournalFiles, withBlob } from './journal-files.ts';
+import { type JournalFiles, placeOfValue, withBlob } from './journal-files.ts';
 import { readPage } from './key-index.ts';
 import { readPayload } from './page-stream.ts';
 import type { SectionBlobs } from './section-blobs.ts';
@@ -73,7 +73,8 @@ export async function verifySealed(files: JournalFiles, section: number): Promis
     if (keyBytes % layout.size !== 0) {
       throw sectionDamage(blob.path, blob.size, `records of ${layout.size} bytes`, `${keyBytes} bytes`);
     }
-    const value = layout.valueOf(await readPayload(blob, pageSize, keyBytes - layout.size, layout.size), 0);
+    const last = { section, position: keyBytes / layout.size - 1 };
+    const value = placeOfValue(files, last, await readPayload(blob, pageSize, keyBytes - layout.size, layout.size), 0);
     if (value.offset + value.size !== valueBytes) {
       const file = files.values.path(section);
       throw sectionDamage(file, 0, `values up to ${value.offset + value.size}`, `${valueBytes} bytes`);
@@ -108,8 +109,9 @@ async function endAt(files: JournalFiles, { section, keyBytes }: CommittedPlace)
     }
     const count = Math.min(2, keyBytes / layout.size);
     const last = await readPayload(blob, pageSize, keyBytes - count * layout.size, count * layout.size);
-    const value = layout.valueOf(last, (count - 1) * layout.size);
-    const before = layout.valueOf(last, 0);
+    const position = keyBytes / layout.size - 1;
+    const value = placeOfValue(files, { section, position }, last, (count - 1) * layout.size);
+    const before = placeOfValue(files, { section, position: position + 1 - count }, last, 0);
     if (count === 2 && before.offset + before.size !== value.offset) {
       throw sectionDamage(blob.path, 0, `records of ${layout.size} bytes with values that follow each other`, 'others');
     }
@@ -173,5 +175,5 @@ export async function lastValue(
   const bytes = await withBlob(files.keys, end.section, (blob) =>
     readPayload(blob, pageSize, end.keyBytes - layout.size, layout.size),
   );
-  return layout.valueOf(bytes, 0);
+  return placeOfValue(files, { section: end.section, position: end.keyBytes / layout.size - 1 }, bytes, 0);
 }
