@@ -4,8 +4,9 @@ import { PermafrostError } from '../base/errors.ts';
  * - `corruption`: bytes are not what was written; `details` has file, offset, expected and found.
  * - `newer-layout`: the file has the header of a later format that this engine does not write.
  * - `out-of-range`: asked for something that was never written.
+ * - `closed`: the file was given back in the meantime.
  */
-export type BlobErrorCode = 'corruption' | 'newer-layout' | 'out-of-range';
+export type BlobErrorCode = 'corruption' | 'newer-layout' | 'out-of-range' | 'closed';
 
 export class BlobError extends PermafrostError<BlobErrorCode> {
   override readonly name = 'BlobError';

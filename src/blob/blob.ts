@@ -6,12 +6,15 @@
  * takes it for a good one (H17).
  */
 import type { Disk, DiskFile, DiskRead, DiskWrite } from '../disk/disk.ts';
-import { corruption } from './blob-error.ts';
+import { BlobError, corruption } from './blob-error.ts';
 import { encodeHeader, headerSize, validateHeader } from './header.ts';
 
 export class Blob {
   readonly #file: DiskFile;
   #size: number;
+  #running = 0;
+  #closed = false;
+  #idle: (() => void) | undefined;
 
   constructor(file: DiskFile, size: number) {
     this.#file = file;
@@ -29,7 +32,7 @@ export class Blob {
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     this.#within(offset, into.length);
-    await this.#file.read(offset + headerSize, into);
+    await this.#tracked(() => this.#file.read(offset + headerSize, into));
   }
 
   async readMany(reads: readonly DiskRead[]): Promise<void> {
@@ -37,27 +40,46 @@ export class Blob {
       this.#within(read.offset, read.into.length);
       return { offset: read.offset + headerSize, into: read.into };
     });
-    await this.#file.readMany(moved);
+    await this.#tracked(() => this.#file.readMany(moved));
   }
 
   async writeMany(writes: readonly DiskWrite[]): Promise<void> {
     const moved = writes.map((write) => ({ offset: write.offset + headerSize, bytes: write.bytes }));
-    await this.#file.writeMany(moved);
+    await this.#tracked(() => this.#file.writeMany(moved));
     for (const write of writes) this.#size = Math.max(this.#size, write.offset + write.bytes.length);
   }
 
   async truncate(size: number): Promise<void> {
-    await this.#file.truncate(size + headerSize);
+    await this.#tracked(() => this.#file.truncate(size + headerSize));
     this.#size = size;
   }
 
   /** Makes content and size durable. A failure is final: the owner is poisoned. */
   sync(): Promise<void> {
-    return this.#file.sync();
+    return this.#tracked(() => this.#file.sync());
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  /** Gives the handle back when what is under way has ended; anything asked for later is the error `closed`. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    await this.#file.close();
+  }
+
+  async #tracked(work: () => Promise<void>): Promise<void> {
+    if (this.#closed) throw new BlobError('closed', `${this.path} is closed`, { details: { file: this.path } });
+    this.#running++;
+    try {
+      await work();
+    } finally {
+      this.#running--;
+      if (this.#running === 0) this.#idle?.();
+    }
   }
 
   #within(offset: number, size: number): void {
