@@ -20,6 +20,7 @@ import {
 import { type ArchiveName, checkpointKey, checkpointsKey, leaseKey } from '../protocol/names.ts';
 import type { QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
+import { pause, within } from './within.ts';
 
 export interface PublisherSettings {
   readonly archive: ArchiveName;
@@ -128,10 +129,7 @@ export class CheckpointPublisher {
 
   /** Waits until the newest notice is in Redis, at most `timeoutMs`; resolves to whether it is. */
   async close(timeoutMs: number): Promise<boolean> {
-    const expired = new Promise<void>((resolve) => {
-      this.#deps.clock.after(timeoutMs, resolve);
-    });
-    await Promise.race([this.#publishing ?? Promise.resolve(), expired]);
+    await within(this.#deps.clock, timeoutMs, this.#publishing ?? Promise.resolve());
     this.#closed = true;
     return this.#publishing === undefined;
   }
@@ -152,7 +150,7 @@ export class CheckpointPublisher {
         delayMs = retryMinMs;
       } catch (error) {
         this.#deps.log.warn({ error, epoch: notice.epoch }, 'checkpoint-not-published');
-        await this.#pause(delayMs);
+        await pause(this.#deps.clock, delayMs);
         delayMs = Math.min(delayMs * 2, retryMaxMs);
       }
     }
@@ -178,11 +176,5 @@ export class CheckpointPublisher {
       answer === 'stale' ? 'a newer checkpoint of this shard is published' : 'another worker took the shard over';
     this.#deps.logger.error({ epoch: notice.epoch, reason }, 'worker-fenced');
     this.#fenced.resolve(reason);
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deps.clock.after(delayMs, resolve);
-    });
   }
 }

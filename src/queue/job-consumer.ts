@@ -11,6 +11,7 @@ import type { QueueObserver } from './queue-observer.ts';
 import { troubleOf } from './redis-trouble.ts';
 import { type DataRefusal, type JobWork, refusedJob, SafeWorker } from './safe-worker.ts';
 import type { ThrottledLog } from './throttled-log.ts';
+import { within } from './within.ts';
 
 export interface ConsumerSettings {
   readonly queue: string;
@@ -51,6 +52,7 @@ export class JobConsumer {
   readonly #deps: ConsumerDeps;
   readonly #worker: SafeWorker;
   #started = false;
+  #closing: Promise<boolean> | undefined;
 
   constructor(settings: ConsumerSettings, deps: ConsumerDeps, work: JobWork) {
     this.#settings = settings;
@@ -93,15 +95,17 @@ export class JobConsumer {
   /**
    * Fetches no more, waits for the jobs in hand, and lets go of Redis. Resolves to whether all of them settled; after
    * `timeoutMs` it lets go regardless (a BullMQ worker by itself waits for a lost Redis for ever), and what was not
-   * settled is delivered again when its lock runs out.
+   * settled is delivered again when its lock runs out. A second call gives the same promise.
    */
-  async close(timeoutMs: number): Promise<boolean> {
+  close(timeoutMs: number): Promise<boolean> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<boolean> {
     this.intake.stop();
-    const closed = this.#worker.drain().then(() => true);
-    const expired = new Promise<false>((resolve) => {
-      this.#deps.clock.after(timeoutMs, () => resolve(false));
-    });
-    const clean = await Promise.race([closed, expired]);
+    const drained = this.#worker.drain().then(() => true);
+    const clean = (await within(this.#deps.clock, timeoutMs, drained)) ?? false;
     if (!clean) {
       this.#deps.log.warn({ queue: this.#settings.queue, timeoutMs }, 'consumer-abandoned');
       dropConnection(this.#deps.connection);

@@ -14,6 +14,7 @@ import type { Answer, FoundRecord, Question } from '../shard/lookup.ts';
 import { versionLabel } from './put-id.ts';
 import type { ShardPort } from './shard-port.ts';
 import type { ThrottledLog } from './throttled-log.ts';
+import { within } from './within.ts';
 
 export interface AnswerDeps {
   readonly shard: ShardPort;
@@ -71,13 +72,8 @@ export function expiredResults(job: LookupJob): readonly LookupResult[] {
 async function askShard(slice: readonly Asked[], deadlineMs: number, deps: AnswerDeps): Promise<Sliced> {
   const leftMs = deadlineMs - deps.clock.wallMs();
   if (leftMs <= 0) return 'expired';
-  const expired = Promise.withResolvers<'expired'>();
-  const timer = deps.clock.after(leftMs, () => expired.resolve('expired'));
-  const questions = slice.map(questionOf);
-  const answered = deps.shard.lookupMany(questions).catch((): 'unavailable' => 'unavailable');
-  const first = await Promise.race([answered, expired.promise]);
-  timer.cancel();
-  return first;
+  const answered = deps.shard.lookupMany(slice.map(questionOf)).catch((): 'unavailable' => 'unavailable');
+  return (await within(deps.clock, leftMs, answered)) ?? 'expired';
 }
 
 interface ResultContext {

@@ -13,6 +13,7 @@ import {
 import type { ReplyTo } from '../protocol/reply-address.ts';
 import type { QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
+import { pause } from './within.ts';
 
 export interface ReplySettings {
   readonly archive: ArchiveName;
@@ -88,7 +89,7 @@ export class ReplySender {
         this.#deps.log.warn({ error }, 'reply-refused-by-redis');
         if (this.#deps.clock.monotonicMs() + delayMs > endMs) break;
       }
-      await this.#pause(delayMs);
+      await pause(this.#deps.clock, delayMs);
     }
     this.#deps.observer.replyDropped('undeliverable', reply.messages.length);
     return false;
@@ -149,12 +150,6 @@ export class ReplySender {
     if (oldest === undefined) return;
     this.#queues.delete(oldest[0]);
     void oldest[1].close();
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#deps.clock.after(delayMs, resolve);
-    });
   }
 }
 

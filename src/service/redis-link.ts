@@ -5,6 +5,7 @@ import { awaitReady, dropConnection, openConnection, type RedisSettings } from '
 import { type RedisFacts, type RedisWarning, readRedisFacts, redisWarnings } from '../queue/redis-check.ts';
 import { troubleOf } from '../queue/redis-trouble.ts';
 import type { ThrottledLog } from '../queue/throttled-log.ts';
+import { within } from '../queue/within.ts';
 import type { Config } from './config-schema.ts';
 
 export interface RedisLinkDeps {
@@ -63,14 +64,11 @@ export class RedisLink {
   /** Whether Redis answers now, within a second. */
   async answers(): Promise<boolean> {
     if (this.connection.status !== 'ready') return false;
-    const silent = new Promise<boolean>((resolve) => {
-      this.#deps.clock.after(pingTimeoutMs, () => resolve(false));
-    });
     const answered = this.connection.ping().then(
       () => true,
       () => false,
     );
-    return Promise.race([answered, silent]);
+    return (await within(this.#deps.clock, pingTimeoutMs, answered)) ?? false;
   }
 
   close(): void {

@@ -23,6 +23,7 @@ import { ReceiptBatch } from '../queue/receipt-batch.ts';
 import { ReplySender } from '../queue/reply-sender.ts';
 import type { ShardPort } from '../queue/shard-port.ts';
 import { ThrottledLog } from '../queue/throttled-log.ts';
+import { within } from '../queue/within.ts';
 import { directoryLock } from '../shard/owner-lock.ts';
 import { Shard, type ShardHooks, type ShardState } from '../shard/shard.ts';
 import type { PublishedCheckpoint } from '../shard/start-up.ts';
@@ -356,7 +357,7 @@ class WorkerService implements Service {
     const draining = this.#drain(leftMs(drainShare));
     // What waits in a shard that cannot commit now would wait on: closing it hands the jobs back.
     if (this.#shard?.state === 'open') await draining;
-    const clean = await this.#within(leftMs(shardShare), this.#closeShard());
+    const clean = await within(this.#clock, leftMs(shardShare), this.#closeShard());
     const drained = await draining;
     await this.#publisher.close(leftMs(1) / 2);
     this.#link.close();
@@ -372,12 +373,5 @@ class WorkerService implements Service {
 
   async #closeShard(): Promise<boolean> {
     return this.#shard === undefined || (await this.#shard.close()).clean;
-  }
-
-  /** What the work comes to, or `undefined` when it takes longer. */
-  #within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
-    const expired = Promise.withResolvers<undefined>();
-    const timer = this.#clock.after(timeoutMs, () => expired.resolve(undefined));
-    return Promise.race([work, expired.promise]).finally(() => timer.cancel());
   }
 }
