@@ -1,0 +1,19 @@
+import type { Command } from './command.ts';
+import { getCommand } from './get-command.ts';
+import { importCommand } from './import-command.ts';
+import { inspectCommand } from './inspect-command.ts';
+import { putCommand } from './put-command.ts';
+import { salvageCommand } from './salvage-command.ts';
+import { verifyCommand } from './verify-command.ts';
+import { workerCommand } from './worker-command.ts';
+
+/** Every command, in the order in which one meets them. */
+export const commands: readonly Command[] = [
+  workerCommand,
+  putCommand,
+  getCommand,
+  importCommand,
+  verifyCommand,
+  inspectCommand,
+  salvageCommand,
+];

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { silentLogger } from '../base/logger.ts';
+import { NodeDisk } from '../disk/node-disk.ts';
+import type { Config } from '../service/config.ts';
+import { shardDirectory } from '../service/shard-config.ts';
+import { directoryLock, lockFile, lockOwnerFile, type OwnerLock } from '../shard/owner-lock.ts';
+import type { StoreDeps } from '../shard/store.ts';
+import { CliError } from './cli-error.ts';
+import type { Terminal } from './command.ts';
+import { Progress } from './progress.ts';
+
+/** A shard's directory, for commands that work on its files without a worker. */
+export interface OfflineShard {
+  readonly directory: string;
+  readonly disk: NodeDisk;
+  readonly lock: OwnerLock;
+}
+
+/** The directory of the shard that the settings name; `unreadable-input` when there is nothing that a shard writes. */
+export async function existingShard(config: Config): Promise<OfflineShard> {
+  const directory = shardDirectory(config);
+  const disk = new NodeDisk(directory);
+  const names = (await disk.list('')) ?? [];
+  // To open an empty directory is to create a shard: that is for a worker to do.
+  if (names.some((name) => name !== lockFile && name !== lockOwnerFile))
+    return { directory, disk, lock: directoryLock(directory) };
+  throw new CliError(
+    'unreadable-input',
+    `there is no shard in ${directory}: name its data directory with --data-dir, and its number with --shard`,
+  );
+}
+
+/** What the commands on a shard's files need beside the disk. Quiet: what they find they tell themselves. */
+export function storeDeps(terminal: Terminal, progress: PhaseProgress): Omit<StoreDeps, 'engine' | 'disk'> {
+  return {
+    clock: terminal.clock,
+    logger: silentLogger,
+    progress: (done, total, phase) => progress.update(done, total, phase),
+  };
+}
+
+/** The work's outcome, or `undefined` after Ctrl-C: what runs then is safe to leave at any moment, by ending the process. */
+export async function unlessInterrupted<T>(terminal: Terminal, work: Promise<T>): Promise<T | undefined> {
+  if (terminal.interrupted.aborted) return undefined;
+  const settled = new AbortController();
+  const interruption = once(terminal.interrupted, 'abort', { signal: settled.signal }).then(() => undefined);
+  interruption.catch(() => {});
+  try {
+    return await Promise.race([work, interruption]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** Progress of work that goes through phases: a bar for each, told when it ends. */
+export class PhaseProgress {
+  readonly #command: string;
+  readonly #terminal: Pick<Terminal, 'notes' | 'clock'>;
+  #phase = '';
+  #progress: Progress | undefined;
+
+  constructor(command: string, terminal: Pick<Terminal, 'notes' | 'clock'>) {
+    this.#command = command;
+    this.#terminal = terminal;
+  }
+
+  /** `total` 0 stands for one that is not known. */
+  update(done: number, total: number, phase: string): void {
+    if (phase !== this.#phase) this.#begin(phase);
+    this.#progress?.update(done, total === 0 ? undefined : total);
+  }
+
+  /** Takes the bar away, so that other text can be written. */
+  clear(): void {
+    this.#progress?.clear();
+  }
+
+  #begin(phase: string): void {
+    this.clear();
+    this.#phase = phase;
+    const unit = unitOf(phase);
+    this.#progress = new Progress(
+      { label: `${this.#command}, ${phase}`, unit },
+      this.#terminal.notes,
+      this.#terminal.clock,
+    );
+  }
+}
+
+function unitOf(phase: string): string {
+  if (phase.startsWith('table')) return 'buckets';
+  return phase.startsWith('key index') ? 'sections' : 'records';
+}
