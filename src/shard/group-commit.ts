@@ -5,8 +5,8 @@
  * durable what was appended: a commit, or a sync when one is due. While a round waits for the disk the next puts
  * collect, so the disk is busy as long as there is something to do.
  *
- * A commit starts when the oldest put has waited `commitDelayMs`, or bytes, records or puts reach their limit, or the
- * shard drains. A put settles when the committed end of the journals covers every record that its outcome rests on.
+ * A commit starts when the oldest put has waited `commitDelayMs`, or the bytes, records or number of appended puts reach
+ * their limit, or the shard drains. A put settles when the committed end of the journals covers every record that its outcome rests on.
  *
  * States: running → stopped (a write failed: both loops end, nothing is settled any more) → running with another
  * store. A stop keeps all puts; those that were appended wait again, as redelivered, before the others.
@@ -44,6 +44,8 @@ export class GroupCommit {
   #appended: PendingPut[] = [];
   #bytes = 0;
   #records = 0;
+  /** Of the appended puts. */
+  #ready = { bytes: 0, records: 0 };
   #store: Store | undefined;
   #appendLoop: Promise<void> | undefined;
   #roundLoop: Promise<void> | undefined;
@@ -98,6 +100,7 @@ export class GroupCommit {
     this.#waiting = [...this.#appended, ...this.#appending, ...this.#waiting];
     this.#appended = [];
     this.#appending = [];
+    this.#ready = { bytes: 0, records: 0 };
     this.#progress.raise();
   }
 
@@ -139,9 +142,8 @@ export class GroupCommit {
         this.#lastArchivedAtMs = nowMs;
         const { appended, refused } = await appendBatch(store.freezer, this.#appending, nowMs);
         this.#appending = [];
-        this.#appended.push(...appended);
+        this.#collect(appended);
         for (const { put, error } of refused) this.#forget(put).refuse(error);
-        this.#schedule.appended(appended.reduce((sum, put) => sum + put.recordCount, 0));
         this.#settleCovered(store);
         this.#progress.raise();
         this.#turn();
@@ -180,6 +182,15 @@ export class GroupCommit {
     this.#turn();
   }
 
+  #collect(appended: readonly PendingPut[]): void {
+    for (const put of appended) {
+      this.#appended.push(put);
+      this.#ready.bytes += put.bytes;
+      this.#ready.records += put.recordCount;
+      this.#schedule.appended(put.recordCount);
+    }
+  }
+
   #nextRound(store: Store): 'commit' | 'sync' | undefined {
     if (this.#schedule.isDue(store.freezer)) return 'sync';
     return this.#appended.length > 0 && this.#isCommitDue() ? 'commit' : undefined;
@@ -187,8 +198,8 @@ export class GroupCommit {
 
   #isCommitDue(): boolean {
     const { commitBytesMax, commitRecordsMax, commitPutsMax } = this.#deps.settings;
-    if (this.#draining || this.putCount >= commitPutsMax) return true;
-    if (this.#bytes >= commitBytesMax || this.#records >= commitRecordsMax) return true;
+    if (this.#draining || this.#appended.length >= commitPutsMax) return true;
+    if (this.#ready.bytes >= commitBytesMax || this.#ready.records >= commitRecordsMax) return true;
     return this.#leftMs() <= 0;
   }
 
@@ -252,6 +263,8 @@ export class GroupCommit {
     this.#appended = this.#appended.filter((put) => {
       if (!put.isCovered(committed)) return true;
       this.#forget(put).settle(commit);
+      this.#ready.bytes -= put.bytes;
+      this.#ready.records -= put.recordCount;
       return false;
     });
     if (before > this.#appended.length) this.#progress.raise();

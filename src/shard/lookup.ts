@@ -223,6 +223,7 @@ function foundRecord({ key, payload, archivedAtMs, putId, recordIndex }: Envelop
 function failed(error: Error, question: object): Answer {
   switch (codeOf(error)) {
     case 'disk-failed':
+    case 'disk-full':
     case 'closed':
       return { kind: 'unavailable', error };
     case 'out-of-range':

@@ -24,6 +24,8 @@ export class PendingPut {
   readonly #resolve: (result: PutResult) => void;
   readonly #reject: (error: Error) => void;
   #plans: readonly RecordPlan[] | undefined;
+  /** Of the records that its outcome rests on, the one that lies last. */
+  #last: Cursor | undefined;
   #repeated = false;
 
   constructor(request: PutRequest, arrivedAtMs: number) {
@@ -55,12 +57,14 @@ export class PendingPut {
   /** Back to waiting: what was appended of it may or may not be found again. */
   repeat(): void {
     this.#plans = undefined;
+    this.#last = undefined;
     this.#repeated = true;
   }
 
   /** Whether all records that its outcome rests on lie below `committed`. */
   isCovered(committed: JournalEnd): boolean {
-    return this.#cursors().every((cursor) => liesBelow(cursor, committed));
+    this.#last ??= this.#cursors().reduce((last, cursor) => (isBehind(cursor, last) ? cursor : last));
+    return liesBelow(this.#last, committed);
   }
 
   settle(commit: number): void {
@@ -89,6 +93,10 @@ export class PendingPut {
 export function liesBelow(cursor: Cursor, end: JournalEnd): boolean {
   if (cursor.section !== end.section) return cursor.section < end.section;
   return cursor.offset + cursor.size <= end.valueBytes;
+}
+
+function isBehind(cursor: Cursor, other: Cursor): boolean {
+  return cursor.section > other.section || (cursor.section === other.section && cursor.offset > other.offset);
 }
 
 /** Refuses what can never be stored. */

@@ -4,9 +4,9 @@
  * A line is text of a fixed size: section, key bytes and value bytes in 16 hexadecimal digits each, the CRC-32C of all
  * that in 8, separated by spaces and ended by a line feed. Line n is about section n.
  *
- * Crash behaviour: a line is durable before anything is written to the next section, so at most the last line is torn.
- * It is dropped when it is read, and cut off by `settle`, which also writes the last whole line again: it can be
- * readable without being durable. Anything else that does not hold together is damage.
+ * Crash behaviour: a line is durable before anything is written to the next section. So only the line of the section
+ * that was growing can be torn, or be readable without being durable; `growFrom` cuts it off before the next append.
+ * Anything else that does not hold together is damage.
  */
 import { Poison } from '../base/poison.ts';
 import { crc32c } from '../codec/crc32c.ts';
@@ -64,17 +64,19 @@ export class SectionManifest {
     return this.#ends;
   }
 
-  /** Makes durable what was read, and cuts off a torn line. Comes before the first append. */
-  settle(): Promise<void> {
-    return this.#keep(this.#ends.length);
-  }
-
   /**
-   * Forgets the lines of `section` and later ones; durable on return. Such a line was written by a rollover that a
-   * crash interrupted before the next section began, and the section may go on growing.
+   * Keeps the lines below `section`, which is the one that grows, and cuts off what follows: the line of a rollover
+   * that was interrupted before the next section began. Durable on return. A missing line is `damaged`.
    */
-  async reopenSection(section: number): Promise<void> {
-    if (this.#ends.length > section) await this.#keep(section);
+  async growFrom(section: number): Promise<void> {
+    if (this.#ends.length < section) {
+      throw damaged(sectionManifestFile, `${this.#ends.length} lines found, ${section} expected`);
+    }
+    await this.#guarded(async () => {
+      await this.#file.truncate(section * manifestLineSize);
+      await this.#file.sync();
+    });
+    this.#ends.length = section;
   }
 
   /** Adds the next section's line; durable on return. */
@@ -91,16 +93,6 @@ export class SectionManifest {
 
   close(): Promise<void> {
     return this.#file.close();
-  }
-
-  async #keep(count: number): Promise<void> {
-    const last = this.#ends[count - 1];
-    await this.#guarded(async () => {
-      await this.#file.truncate(count * manifestLineSize);
-      if (last !== undefined) await this.#file.write((count - 1) * manifestLineSize, formatLine(last));
-      await this.#file.sync();
-    });
-    this.#ends.length = count;
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {

@@ -1,5 +1,7 @@
 import { encodeCheckpoint } from '../freezer/checkpoint.ts';
 import { recordSize } from '../freezer/key-record.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import type { SavedCheckpoint } from './checkpoint-file.ts';
 import { archiveKeySize } from './engine-settings.ts';
 import type { Store } from './store.ts';
 
@@ -19,14 +21,19 @@ export interface ShardCheckpoint {
 
 export function describeCheckpoint(store: Store): ShardCheckpoint {
   const { checkpoint, instance, savedAtMs } = store.saved;
-  const sealed = store.sealed.filter(({ section }) => section < checkpoint.section);
-  const keyBytes = sealed.reduce((sum, end) => sum + end.keyBytes, checkpoint.keyBytes);
   return {
     instance,
     epoch: checkpoint.epoch,
     checkpoint: encodeCheckpoint(checkpoint),
     commit: store.commitNumber,
-    records: keyBytes / recordSize(archiveKeySize),
+    records: recordCountOf(store.saved, store.sealed),
     time: savedAtMs,
   };
+}
+
+/** Records of a shard at a checkpoint, all versions. */
+export function recordCountOf({ checkpoint }: SavedCheckpoint, sealed: readonly JournalEnd[]): number {
+  const below = sealed.filter(({ section }) => section < checkpoint.section);
+  const keyBytes = below.reduce((sum, end) => sum + end.keyBytes, checkpoint.keyBytes);
+  return keyBytes / recordSize(archiveKeySize);
 }

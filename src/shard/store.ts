@@ -7,7 +7,7 @@
  * 1. reads everything, and refuses what does not hold together;
  * 2. writes the chosen checkpoint slot again and syncs it, so that it cannot be lost once something was built on it;
  * 3. opens the freezer: after a clean close without a scan, else at the checkpoint with roll-forward to the last record;
- * 4. makes the manifest and the mark durable as they were read;
+ * 4. cuts off the manifest's line of a rollover that was interrupted;
  * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint.
  *
  * A crash in between repeats it. Nothing is appended before step 5 is done.
@@ -121,9 +121,7 @@ export class Store {
   }
 
   async #settle(start: FreezerStart): Promise<void> {
-    await this.#files.manifest.settle();
-    await this.#files.manifest.reopenSection(this.freezer.end.section);
-    await this.#files.mark.settle();
+    await this.#files.manifest.growFrom(this.freezer.end.section);
     if (start.kind === 'clean') await this.#files.checkpoint.write({ ...this.saved, clean: false });
     else await this.sync({ clean: false });
   }

@@ -42,7 +42,7 @@ describe('the section manifest', () => {
       disk.mutate(sectionManifestFile, (bytes) => bytes.subarray(0, size));
       assert.deepEqual(await SectionManifest.read(disk), { ends: ends.slice(0, 1), torn: true });
       const manifest = await SectionManifest.open(disk);
-      await manifest.settle();
+      await manifest.growFrom(1);
       for (const end of ends.slice(1)) await manifest.append(end);
       assert.deepEqual(await SectionManifest.read(disk.crash('synced')), { ends, torn: false });
     }
@@ -63,10 +63,15 @@ describe('the section manifest', () => {
   test('forgets the line of a section that goes on growing', async () => {
     const disk = await withSections(3);
     const manifest = await SectionManifest.open(disk);
-    await manifest.reopenSection(3);
+    await manifest.growFrom(3);
     assert.equal(manifest.ends.length, 3);
-    await manifest.reopenSection(1);
+    await manifest.growFrom(1);
     assert.deepEqual(await SectionManifest.read(disk.crash('synced')), { ends: ends.slice(0, 1), torn: false });
+  });
+
+  test('refuses when the line of a section that was left is missing', async () => {
+    const manifest = await SectionManifest.open(await withSections(2));
+    await assert.rejects(manifest.growFrom(3), { code: 'damaged', message: /2 lines found, 3 expected/ });
   });
 
   test('holds every line whose append returned after a crash at any point', async () => {
@@ -84,14 +89,16 @@ describe('the section manifest', () => {
     }
   });
 
-  test('does not lose a line that was only readable once it was settled', async () => {
+  test('is not built on a line that was only readable', async () => {
     const disk = await withSections(1);
     const manifest = await SectionManifest.open(disk);
     disk.failAt(({ kind }) => kind === 'sync', 'eio');
     await assert.rejects(manifest.append(ends[1] ?? assert.fail()));
+    await assert.rejects(manifest.append(ends[1] ?? assert.fail()), { code: 'disk-failed' }, 'it is poisoned');
     const again = await SectionManifest.open(disk);
     assert.equal(again.ends.length, 2);
-    await again.settle();
+    await again.growFrom(1);
+    await again.append(ends[1] ?? assert.fail());
     assert.equal((await SectionManifest.read(disk.crash('synced'))).ends.length, 2);
   });
 });

@@ -106,9 +106,9 @@ export async function settled<T>(promise: Promise<T>, clock: ManualClock): Promi
     over = true;
   });
   watched.catch(() => {});
-  for (let step = 0; !over && step < 400; step++) {
-    await turns(4);
-    if (!over) clock.advance(clock.nextTimerMs ?? 0);
+  for (let step = 0; !over && step < 4000; step++) {
+    await turns(1);
+    if (!over && step % 8 === 7) clock.advance(clock.nextTimerMs ?? 0);
   }
   return watched;
 }

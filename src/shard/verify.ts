@@ -1,0 +1,193 @@
+/**
+ * The check of a whole shard that nobody runs: every checksum, every record reachable from its key, all counts.
+ *
+ * It opens the shard as a worker does, so a shutdown that was interrupted is recovered first, and leaves it cleanly
+ * closed. What is wrong is collected, not thrown; a shard that cannot be opened is read as far as it can be.
+ */
+import { messageOf } from '../base/errors.ts';
+import { headerSize } from '../blob/header.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { Cursor } from '../freezer/cursor.ts';
+import type { Freezer } from '../freezer/freezer.ts';
+import { recordSize } from '../freezer/key-record.ts';
+import type { StoredRecord } from '../freezer/records.ts';
+import { salvage } from '../freezer/salvage.ts';
+import { bucketDamage, bucketSize } from '../freezer/table-entry.ts';
+import { archiveKey, archiveKeySize, freezerSettingsOf, tableFile } from './engine-settings.ts';
+import type { Envelope } from './envelope.ts';
+import { openShardStore } from './open-shard.ts';
+import type { OwnerLock } from './owner-lock.ts';
+import type { ShardSettings } from './settings.ts';
+import type { Store, StoreDeps } from './store.ts';
+
+export interface VerifyReport {
+  /** Records that were read whole. */
+  readonly recordCount: number;
+  /** Bytes of their payloads. */
+  readonly payloadBytes: number;
+  readonly sectionCount: number;
+  /** Undefined when the shard could not be opened. */
+  readonly shard: { readonly instance: string; readonly epoch: number; readonly tableSize: number } | undefined;
+  /** What is wrong, the first `problemsMax` of it. */
+  readonly problems: readonly string[];
+  readonly problemCount: number;
+}
+
+export interface VerifyDeps extends Omit<StoreDeps, 'engine'> {
+  readonly lock: OwnerLock;
+}
+
+export const problemsMax = 1000;
+/** Records whose keys are looked up together. */
+const batchCount = 256;
+const tableStepBuckets = 16_384;
+
+/** Checks the shard and says what it found. Rejects only when the directory is another process's. */
+export async function verifyShard(deps: VerifyDeps, settings: ShardSettings): Promise<VerifyReport> {
+  const held = await deps.lock.acquire();
+  try {
+    return await new Verification(deps, settings).run();
+  } finally {
+    held.release();
+  }
+}
+
+class Verification {
+  readonly #deps: VerifyDeps;
+  readonly #settings: ShardSettings;
+  readonly #problems: string[] = [];
+  #problemCount = 0;
+  #recordCount = 0;
+  #payloadBytes = 0;
+  #sections = new Set<number>();
+
+  constructor(deps: VerifyDeps, settings: ShardSettings) {
+    this.#deps = deps;
+    this.#settings = settings;
+  }
+
+  async run(): Promise<VerifyReport> {
+    const store = await this.#open();
+    try {
+      if (store !== undefined) await this.#checkTable(this.#deps.disk);
+      await this.#checkRecords(store);
+    } finally {
+      await store?.release();
+    }
+    return {
+      recordCount: this.#recordCount,
+      payloadBytes: this.#payloadBytes,
+      sectionCount: this.#sections.size,
+      shard: store && shardOf(store),
+      problems: this.#problems,
+      problemCount: this.#problemCount,
+    };
+  }
+
+  async #open(): Promise<Store | undefined> {
+    try {
+      const store = await openShardStore({ ...this.#deps, engine: this.#settings.engine }, this.#settings, undefined);
+      await store.sync({ clean: true });
+      return store;
+    } catch (error) {
+      this.#report(messageOf(error));
+      return undefined;
+    }
+  }
+
+  async #checkTable(disk: Disk): Promise<void> {
+    const file = await disk.open(tableFile, { create: false });
+    try {
+      const bucketCount = Math.floor(((await file.size()) - headerSize) / bucketSize);
+      for (let first = 0; first < bucketCount; first += tableStepBuckets) {
+        const bytes = Buffer.allocUnsafe(Math.min(tableStepBuckets, bucketCount - first) * bucketSize);
+        await file.read(headerSize + first * bucketSize, bytes);
+        for (let at = 0; at < bytes.length; at += bucketSize) {
+          const damage = bucketDamage(bytes, at);
+          if (damage !== undefined) this.#report(`${tableFile}: bucket ${first + at / bucketSize}: ${damage.kind}`);
+        }
+        this.#deps.progress?.(first, bucketCount, 'table');
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #checkRecords(store: Store | undefined): Promise<void> {
+    const expected = store === undefined ? undefined : recordsIn(store);
+    let batch: StoredRecord<Envelope>[] = [];
+    for await (const found of salvage(this.#deps.disk, freezerSettingsOf(this.#settings.engine))) {
+      if (found.kind === 'lost') {
+        this.#report(`${found.loss.file} at ${found.loss.offset}: ${found.loss.reason}`);
+        continue;
+      }
+      this.#checkRecord(found.record);
+      batch.push(found.record);
+      if (batch.length < batchCount) continue;
+      await this.#checkReachable(store?.freezer, batch);
+      batch = [];
+      this.#deps.progress?.(this.#recordCount, expected ?? 0, 'records');
+    }
+    await this.#checkReachable(store?.freezer, batch);
+    if (expected === undefined || expected === this.#recordCount) return;
+    this.#report(`${expected} records are in the key index, ${this.#recordCount} could be read`);
+  }
+
+  #checkRecord({ key, value, position, next }: StoredRecord<Envelope>): void {
+    const where = `record ${position.section}/${position.position}`;
+    this.#recordCount++;
+    this.#payloadBytes += value.payload.length;
+    this.#sections.add(position.section);
+    if (!archiveKey(value.key).equals(key))
+      this.#report(`${where}: the key in its value is not the key that it is filed under`);
+    if (next === undefined) return;
+    const isBefore =
+      next.section < position.section || (next.section === position.section && next.position < position.position);
+    if (!isBefore)
+      this.#report(`${where}: its chain goes on to ${next.section}/${next.position}, which is not before it`);
+  }
+
+  /** Each record is the newest of its key, or one of the older versions on the key's chain. */
+  async #checkReachable(
+    freezer: Freezer<Envelope> | undefined,
+    batch: readonly StoredRecord<Envelope>[],
+  ): Promise<void> {
+    if (freezer === undefined || batch.length === 0) return;
+    const newest = await freezer.lookupMany(batch.map(({ key }) => ({ key })));
+    for (const [index, record] of batch.entries()) {
+      const lookup = newest[index];
+      if (lookup?.kind === 'found' && isSame(lookup.cursor, record.cursor)) continue;
+      const problem = await reachProblem(freezer, record);
+      if (problem === undefined) continue;
+      this.#report(`record ${record.position.section}/${record.position.position}: ${problem}`);
+    }
+  }
+
+  #report(problem: string): void {
+    this.#problemCount++;
+    if (this.#problems.length < problemsMax) this.#problems.push(problem);
+  }
+}
+
+async function reachProblem(freezer: Freezer<Envelope>, record: StoredRecord<Envelope>): Promise<string | undefined> {
+  try {
+    for await (const { cursor } of freezer.versions(record.key)) if (isSame(cursor, record.cursor)) return undefined;
+    return 'it is not found from its key';
+  } catch (error) {
+    return `it cannot be reached from its key: ${messageOf(error)}`;
+  }
+}
+
+function recordsIn(store: Store): number {
+  const keyBytes = store.sealed.reduce((sum, end) => sum + end.keyBytes, store.freezer.end.keyBytes);
+  return keyBytes / recordSize(archiveKeySize);
+}
+
+function shardOf(store: Store): NonNullable<VerifyReport['shard']> {
+  const { instance, checkpoint } = store.saved;
+  return { instance, epoch: checkpoint.epoch, tableSize: checkpoint.tableSize };
+}
+
+function isSame(left: Cursor, right: Cursor): boolean {
+  return left.section === right.section && left.offset === right.offset && left.size === right.size;
+}
