@@ -1,6 +1,7 @@
 /** Between values and the data of their frames: the codec, and zstd when the store is compressed. */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { messageOf } from '../base/errors.ts';
 import { crcSize } from '../codec/crc32c.ts';
 import { frameSizeMax } from '../journal/value-log.ts';
 import { FreezerError } from './freezer-error.ts';
@@ -8,6 +9,7 @@ import type { ValueCodec } from './value-codec.ts';
 
 const compressed = promisify(zstdCompress);
 const decompressed = promisify(zstdDecompress);
+const zstdMagic = Buffer.from('28b52ffd', 'hex');
 
 /** A value on its way into a frame: bytes that are ready, or a value to be encoded in place. */
 export interface PreparedValue {
@@ -48,9 +50,30 @@ export class FrameCoding<V> {
     return this.#level !== undefined;
   }
 
+  /** What a frame's data is when it is not what this coding writes; `undefined` when it is. */
+  async misread(data: Buffer): Promise<string | undefined> {
+    try {
+      await this.decode(data);
+    } catch (error) {
+      return `others: ${messageOf(error)}`;
+    }
+    return (await this.#isCompressedAfterAll(data)) ? 'compressed ones that also read as plain' : undefined;
+  }
+
   /** The value in a frame's data. Data that is not what the codec or zstd writes is an error. */
   async decode(data: Buffer): Promise<V> {
     return this.#codec.decode(this.#level === undefined ? data : await decompressed(data));
+  }
+
+  /** A zstd frame starts with 0x28, the length 40 of a byte vector: one of 41 bytes reads as a plain value too. */
+  async #isCompressedAfterAll(data: Buffer): Promise<boolean> {
+    if (this.#level !== undefined || !data.subarray(0, zstdMagic.length).equals(zstdMagic)) return false;
+    try {
+      this.#codec.decode(await decompressed(data));
+      return true;
+    } catch {
+      return false;
+    }
   }
 }
 

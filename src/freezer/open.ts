@@ -20,6 +20,7 @@ import { isPowerOfTwo } from './settings-check.ts';
 import type { FreezerStart } from './start.ts';
 import { Table, type TableSettings, tableBytes, tableSizeMax } from './table.ts';
 import { tableFile, tableName } from './table-file.ts';
+import { verifyChains } from './verify-chains.ts';
 
 export interface OpenedStore<V> {
   readonly oversized: Oversized;
@@ -30,6 +31,8 @@ export interface OpenedStore<V> {
 }
 
 const firstEpoch = 1;
+/** Sealed sections, the newest, that are looked into after a clean close: it must stay cheap. */
+const sealedSampledAtCleanStart = 16;
 
 export async function openStore<V>(
   disk: Disk,
@@ -50,7 +53,7 @@ export async function openStore<V>(
     const tableSettings = tableSettingsOf(settings);
     const opened =
       start.kind === 'clean'
-        ? await takeUp(files, blob, tableSettings, start, coding)
+        ? await takeUp(files, blob, settings, start, coding)
         : await recover({ files, blob, settings, tableSettings, start, hooks }, coding);
     await closeJournalFiles(files);
     const oversized = await openJournals(disk, settings, opened.end);
@@ -106,14 +109,14 @@ async function checkNothingThere<V>(disk: Disk, settings: FreezerSettings<V>): P
 async function takeUp<V>(
   files: JournalFiles,
   blob: Blob,
-  settings: TableSettings,
+  settings: FreezerSettings<V>,
   start: Extract<FreezerStart, { kind: 'clean' }>,
   coding: FrameCoding<V>,
 ): Promise<{ readonly table: Table; readonly end: JournalEnd }> {
-  const { checkpoint, table } = start;
+  const { checkpoint, table: state } = start;
   const end = await verifyClean(files, checkpoint, start.sealed);
   await verifyCoding(files, end, coding);
-  const expected = tableBytes(checkpoint.tableSize) * (table.resizeProgress === undefined ? 1 : 2);
+  const expected = tableBytes(checkpoint.tableSize) * (state.resizeProgress === undefined ? 1 : 2);
   if (blob.size !== expected) {
     throw corruption('table', {
       file: blob.path,
@@ -122,7 +125,11 @@ async function takeUp<V>(
       found: `${blob.size + headerSize} bytes`,
     });
   }
-  return { table: new Table(blob, settings, checkpoint.tableSize, table), end };
+  const table = new Table(blob, tableSettingsOf(settings), checkpoint.tableSize, state);
+  const { keySize } = settings;
+  const { epoch } = checkpoint;
+  await verifyChains({ files, table, keySize, epoch, end, sealedCount: sealedSampledAtCleanStart });
+  return { table, end };
 }
 
 async function openTable<V>(disk: Disk, settings: FreezerSettings<V>, checkpoint: Checkpoint): Promise<Blob> {

@@ -6,38 +6,37 @@
  * 1. The journals hold what the checkpoint covers; the parameters read it as it was written.
  * 2. With roll-forward, the records behind the checkpoint are read; nothing at or below the mark is missing.
  * 3. The table is scanned; buckets that the crash or a later fault damaged are mended in memory.
- * 4. The last record of every section hangs on its key's chain: the files belong together and to this checkpoint.
+ * 4. The newest records of every section hang on their keys' chains: the files belong together and to this checkpoint.
  * 5. The records are put again, in memory: each must name the head that its bucket has at that moment.
  *
  * Then what was adopted is written again in place and made durable, and what lies beyond is cut. A crash during any
  * of this leaves a store that recovers to the same state. Mended and changed buckets reach the table with the next
  * sync; until then the same recovery finds them again.
  */
-import { present } from '../base/assert.ts';
-import { messageOf } from '../base/errors.ts';
 import type { Blob } from '../blob/blob.ts';
-import { corruption } from '../blob/blob-error.ts';
+import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
-import { crc32c } from '../codec/crc32c.ts';
+import { crc32c, crcSize } from '../codec/crc32c.ts';
 import { cut, settle } from '../journal/cut.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import type { JournalFiles } from '../journal/journal-files.ts';
 import { withBlob } from '../journal/journal-files.ts';
-import { KeyIndex, type RecordPosition } from '../journal/key-index.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
 import { type JournalTail, readTail } from '../journal/roll-forward.ts';
 import { checkFrame } from '../journal/value-log.ts';
-import { lastValue, verifyCommitted } from '../journal/verify-committed.ts';
+import { lastValues, type ValueRange, verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
+import { type KeyRecord, readRecordOf } from './key-record.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
 import { Table, type TableSettings, tableBytes } from './table.ts';
 import { bucketSize, slotOffset, writeSlot } from './table-entry.ts';
 import { type MendedBucket, type ScanResult, scanTable } from './table-scan.ts';
+import { verifyChains } from './verify-chains.ts';
 
 export type RecoveryStart = Extract<FreezerStart, { kind: 'checkpoint' | 'roll-forward' }>;
 
@@ -66,7 +65,14 @@ export async function recover<V>(recovery: Recovery<V>, coding: FrameCoding<V>):
   const mark = start.kind === 'roll-forward' ? start.mark : undefined;
   const tail = start.kind === 'roll-forward' ? await readTail(files, committed, mark) : noTail(committed);
   const table = await scanAndMend(recovery, committed, tail);
-  await verifyChains(recovery, table, committed);
+  await verifyChains({
+    files,
+    table,
+    keySize: recovery.settings.keySize,
+    epoch: checkpoint.epoch,
+    end: committed,
+    sealedCount: committed.section,
+  });
   await replay(recovery, table, tail);
   const durable = mark !== undefined && compareEnds(mark, committed) > 0 ? mark : committed;
   await settle(files, durable, tail.end);
@@ -75,27 +81,44 @@ export async function recover<V>(recovery: Recovery<V>, coding: FrameCoding<V>):
   return { table, end: tail.end };
 }
 
-/** Proves that values are decoded as they were encoded. A rotten value says nothing and is found when it is read. */
+/** Values looked at before the store is believed to be decoded as it was encoded. */
+const valueSampleCount = 8;
+
+/**
+ * Proves that values are decoded as they were encoded, and that the value file is the section's. One rotten value says
+ * nothing and is found when it is read; when there are several and none is good, the file is another's.
+ */
 export async function verifyCoding<V>(files: JournalFiles, end: JournalEnd, coding: FrameCoding<V>): Promise<void> {
-  const value = await lastValue(files, end);
-  if (value === undefined) return;
-  const frame = Buffer.allocUnsafe(value.size);
-  await withBlob(files.values, end.section, (blob) => blob.read(value.offset, frame));
-  const data = checkFrame(frame, files.values.path(end.section), value.offset);
-  if (data instanceof Error) return;
-  try {
-    await coding.decode(data);
-  } catch (error) {
+  const values = await lastValues(files, end, valueSampleCount);
+  const file = files.values.path(end.section);
+  let rotten: BlobError | undefined;
+  for (const { offset, size } of values) {
+    const data = await readFrame(files, end, { offset, size });
+    if (data instanceof Error) {
+      rotten ??= data;
+      continue;
+    }
+    const found = await coding.misread(data);
+    if (found === undefined) return;
     const expected = coding.compresses ? 'values compressed with zstd' : 'values without compression';
     throw new FreezerError(
       'invalid-settings',
-      `valueCompression or value codec: expected ${expected}, found others: ${messageOf(error)}`,
-      {
-        details: { file: files.values.path(end.section), offset: value.offset + headerSize, expected },
-        cause: error,
-      },
+      `valueCompression or value codec: ${file} at ${offset + headerSize}: expected ${expected}, found ${found}`,
+      { details: { file, offset: offset + headerSize, expected, found } },
     );
   }
+  if (values.length > 1 && rotten !== undefined) throw rotten;
+}
+
+async function readFrame(files: JournalFiles, end: JournalEnd, value: ValueRange): Promise<Buffer | BlobError> {
+  const file = files.values.path(end.section);
+  if (value.size < crcSize || value.offset + value.size > end.valueBytes) {
+    const expected = `a value within ${end.valueBytes} bytes`;
+    return corruption('value', { file, offset: headerSize, expected, found: `${value.size} at ${value.offset}` });
+  }
+  const frame = Buffer.allocUnsafe(value.size);
+  await withBlob(files.values, end.section, (blob) => blob.read(value.offset, frame));
+  return checkFrame(frame, file, value.offset);
 }
 
 function noTail(end: JournalEnd): JournalTail {
@@ -103,11 +126,11 @@ function noTail(end: JournalEnd): JournalTail {
 }
 
 function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
-  if (blob.size >= tableBytes(tableSize)) return;
+  if (blob.size >= tableBytes(tableSize) && blob.size <= tableBytes(tableSize * 2)) return;
   throw corruption('table', {
     file: blob.path,
     offset: headerSize + blob.size,
-    expected: `${tableSize} buckets in ${tableBytes(tableSize)} bytes`,
+    expected: `${tableSize} buckets in ${tableBytes(tableSize)} bytes, at most twice as many in a resize`,
     found: `${blob.size} bytes`,
   });
 }
@@ -116,14 +139,12 @@ function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
 async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail: JournalTail): Promise<Table> {
   const { blob, settings, start, files, tableSettings, hooks } = recovery;
   const { checkpoint } = start;
-  const from = (start.kind === 'roll-forward' ? start.resizeProgress : undefined) ?? 0;
   const scan = await scanTable(blob, {
     checkpoint,
     end: committed,
     recordSize: files.layout.size,
     resizeFrequency: settings.tableResizeFrequency,
     touched: touchedBuckets(recovery, tail),
-    chunk: start.kind === 'roll-forward' ? { from, to: from + settings.tableResizeChunkSize } : { from: 0, to: 0 },
     stepBytes: settings.tableReplayBuffer,
     progress: hooks.progress,
   });
@@ -173,51 +194,6 @@ async function deriveBuckets<V>(
       writeSlot(bytes, slotOffset(0, 0), { epoch: Math.max(1, checkpoint.epoch), ...head, added: 0 });
     return { bucket, bytes };
   });
-}
-
-/** Each section's last record must be found from its key: else files were swapped, or the checkpoint is another's. */
-async function verifyChains<V>(recovery: Recovery<V>, table: Table, committed: JournalEnd): Promise<void> {
-  const { files } = recovery;
-  const index = new KeyIndex(files.keys, { pageSize: files.pageSize, recordSize: files.layout.size, cachePages: 64 });
-  for (let section = 0; section <= committed.section; section++) {
-    const bytes = section === committed.section ? committed.keyBytes : await index.sealedSize(section);
-    if (bytes > 0) await verifyChain(recovery, index, table, { section, position: bytes / files.layout.size - 1 });
-  }
-}
-
-async function verifyChain<V>(
-  recovery: Recovery<V>,
-  index: KeyIndex,
-  table: Table,
-  target: RecordPosition,
-): Promise<void> {
-  const [wanted] = await index.readMany([target]);
-  if (wanted === undefined || wanted instanceof Error)
-    throw wanted ?? new FreezerError('corruption', 'no outcome of a read');
-  const [head] = await table.heads([crc32c(recordAt(recovery, target, wanted).key)]);
-  if (head instanceof Error) throw head;
-  let at: RecordPosition | undefined = head;
-  while (at !== undefined && isBefore(target, at)) {
-    const [bytes] = await index.readMany([at]);
-    // A rotten record hides the rest of its chain; reads report it for the keys that it concerns.
-    if (bytes instanceof Error) return;
-    const { next }: KeyRecord = recordAt(recovery, at, present(bytes, 'a record'));
-    if (next !== undefined && !isBefore(next, at)) break;
-    at = next;
-  }
-  if (at?.section === target.section && at.position === target.position) return;
-  throw new FreezerError(
-    'checkpoint-mismatch',
-    `${index.blobs.path(target.section)}: record ${target.position} is on no chain of the table: files or checkpoint of another store or time`,
-    {
-      details: {
-        file: index.blobs.path(target.section),
-        position: target.position,
-        expected: 'the record on its chain',
-        found: 'none',
-      },
-    },
-  );
 }
 
 /** Puts the records behind the checkpoint again, into the table in memory. */

@@ -3,9 +3,12 @@
  *
  * At checkpoint N a slot may be of an epoch up to N, or of N + 1: the sync that was interrupted wrote it. Anything
  * newer proves that the checkpoint is not the store's latest (H5). Slots of N + 1 are cleared. A damaged slot is
- * *explained* when the interrupted sync may have torn it: its bucket was changed by records behind the checkpoint that
- * hang on the other slot's head, or lay in the resize chunk of that sync. Then the other slot decides. Any other
- * damaged slot makes its bucket one to be derived from the key index.
+ * *explained* when its bucket was changed by records behind the checkpoint that hang on the other slot's head: then
+ * the interrupted sync may have torn it, and the other slot decides. Any other damaged slot, also one that a resize
+ * chunk may have torn, makes its bucket one to be derived from the key index: rot and a torn write look the same.
+ *
+ * Behind the table's end lie the copies of a running resize. What is there and not newer than N is a copy of the bucket;
+ * anything else proves that the checkpoint names another table size (H6).
  */
 import { yieldToLoop } from '../base/yield.ts';
 import type { Blob } from '../blob/blob.ts';
@@ -24,8 +27,6 @@ export interface ScanRequest {
   readonly resizeFrequency: number;
   /** Buckets changed behind the checkpoint, each with the `next` of its first record there. */
   readonly touched: ReadonlyMap<number, RecordPosition | undefined>;
-  /** Buckets that the interrupted sync's resize may have rewritten. */
-  readonly chunk: { readonly from: number; readonly to: number };
   readonly stepBytes: number;
   readonly progress: ((done: number, total: number, phase: string) => void) | undefined;
 }
@@ -56,11 +57,13 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
     const count = Math.min(stepCount, tableSize - first);
     const bytes = Buffer.allocUnsafe(count * bucketSize);
     await blob.read(tableBytes(first), bytes);
+    const copies = await readCopies(blob, first, count, tableSize);
     for (let index = 0; index < count; index++) {
       const at = index * bucketSize;
-      if (isBlank(bytes, at)) continue;
+      if (isBlank(bytes, at) && isBlank(copies, at)) continue;
       const bucket = first + index;
       const verdict = judge(blob.path, bytes, at, bucket, request);
+      checkCopy(bytes, copies, at, bucket, verdict, request);
       const copy = (): MendedBucket => ({ bucket, bytes: Buffer.from(bytes.subarray(at, at + bucketSize)) });
       if (verdict === 'derive') underivable.push(copy());
       else if (verdict === 'mended') mended.push(copy());
@@ -114,11 +117,43 @@ function checkSlot(bytes: Buffer, offset: number, bucket: number, request: ScanR
 }
 
 function isExplained(bucket: number, other: Slot | undefined, request: ScanRequest): boolean {
-  if (request.touched.has(bucket)) {
-    const next = request.touched.get(bucket);
-    return next?.section === other?.section && next?.position === other?.position;
+  if (!request.touched.has(bucket)) return false;
+  const next = request.touched.get(bucket);
+  return next?.section === other?.section && next?.position === other?.position;
+}
+
+/** The copies of the buckets behind the table's end; zeros where the file has none. */
+async function readCopies(blob: Blob, first: number, count: number, tableSize: number): Promise<Buffer> {
+  const copies = Buffer.alloc(count * bucketSize);
+  const from = tableBytes(tableSize + first);
+  const size = Math.min(copies.length, blob.size - from);
+  if (size > 0) await blob.read(from, copies.subarray(0, size));
+  return copies;
+}
+
+/** Refuses a copy that is not the bucket's. A damaged one says nothing: copies are cut and made anew. */
+function checkCopy(
+  bytes: Buffer,
+  copies: Buffer,
+  at: number,
+  bucket: number,
+  verdict: Verdict,
+  { checkpoint: { epoch, tableSize } }: ScanRequest,
+): void {
+  const slots: Slot[] = [];
+  for (const offset of [slotOffset(at, 0), slotOffset(at, 1)]) {
+    const state = slotState(copies, offset);
+    if (state === 'damaged') return;
+    if (state === 'valid') slots.push(readSlot(copies, offset));
   }
-  return bucket >= request.chunk.from && bucket < request.chunk.to;
+  const newer = slots.find((slot) => slot.epoch > epoch + 1);
+  if (newer !== undefined) throw stale(bucket + tableSize, `epochs up to ${epoch + 1}`, `epoch ${newer.epoch}`);
+  const kept = slots.filter((slot) => slot.epoch <= epoch);
+  if (verdict === 'derive' || kept.length === 0) return;
+  const copy = kept.reduce((left, right) => (left.epoch > right.epoch ? left : right));
+  const own = newestSlot(bytes, at);
+  if (own?.epoch === copy.epoch && own.section === copy.section && own.position === copy.position) return;
+  throw stale(bucket + tableSize, `a copy of bucket ${bucket}`, `a head of its own, ${copy.section}/${copy.position}`);
 }
 
 function checkEpochsDiffer(file: string, bytes: Buffer, at: number, bucket: number): void {

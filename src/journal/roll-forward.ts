@@ -56,6 +56,8 @@ export async function readTail(
     tail = beyond;
   }
   if (mark !== undefined) checkMark(files, tail, mark);
+  const later = [...sections].find((section) => section > tail.end.section + 1);
+  if (later !== undefined) throw gap(files, tail, later);
   return { records, end: tail.end, stop: tail.stop };
 }
 
@@ -189,6 +191,15 @@ function incomplete(files: JournalFiles, tail: JournalTail): Error {
     offset: headerSize,
     expected: 'a complete section',
     found: `records up to ${tail.end.keyBytes} key and ${tail.end.valueBytes} value bytes`,
+  });
+}
+
+function gap(files: JournalFiles, tail: JournalTail, later: number): Error {
+  return corruption(`section has no records (${tail.stop}) but ${files.keys.path(later)} is there`, {
+    file: files.keys.path(tail.end.section + 1),
+    offset: 0,
+    expected: 'a complete section',
+    found: 'none',
   });
 }
 

@@ -4,7 +4,7 @@
  * Sections below the checkpoint's are complete: no torn tail, and the last record ends where the value file ends. The
  * checkpoint's own section holds at least the committed bytes. Anything less is an error that repeats.
  */
-import { type BlobError, corruption } from '../blob/blob-error.ts';
+import { BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import type { JournalEnd } from './journal-end.ts';
@@ -40,6 +40,7 @@ export async function verifyClean(
   sealed: readonly JournalEnd[] | undefined,
 ): Promise<JournalEnd> {
   await verifySectionsPresent(files, place.section);
+  await verifyNothingBeyond(files, place);
   for (const line of sealed ?? []) {
     if (line.section < place.section) await verifySizes(files, line);
   }
@@ -55,6 +56,15 @@ async function verifySectionsPresent(files: JournalFiles, section: number): Prom
     const gap = below.findIndex((found, index) => found !== index);
     const missing = gap === -1 ? below.length : gap;
     if (missing < section) throw missingFile(blobs, missing);
+  }
+}
+
+/** A clean close leaves no section behind the checkpoint's. */
+async function verifyNothingBeyond(files: JournalFiles, { section, keyBytes }: CommittedPlace): Promise<void> {
+  const last = keyBytes > 0 ? section : section - 1;
+  for (const blobs of [files.keys, files.values]) {
+    const beyond = (await blobs.list()).find((found) => found > last);
+    if (beyond !== undefined) throw sectionDamage(blobs.path(beyond), 0, 'no file behind the checkpoint', 'one');
   }
 }
 
@@ -112,7 +122,8 @@ async function endAt(files: JournalFiles, { section, keyBytes }: CommittedPlace)
     const position = keyBytes / layout.size - 1;
     const value = placeOfValue(files, { section, position }, last, (count - 1) * layout.size);
     const before = placeOfValue(files, { section, position: position + 1 - count }, last, 0);
-    if (count === 2 && before.offset + before.size !== value.offset) {
+    const follows = count === 2 ? before.offset + before.size : 0;
+    if (value.offset !== follows) {
       throw sectionDamage(blob.path, 0, `records of ${layout.size} bytes with values that follow each other`, 'others');
     }
     return value.offset + value.size;
@@ -165,15 +176,26 @@ function sectionDamage(file: string, offset: number, expected: string, found: st
   return corruption('section', { file, offset, expected, found });
 }
 
-/** The value that the last committed record names; `undefined` in an empty section. */
-export async function lastValue(
-  files: JournalFiles,
-  end: JournalEnd,
-): Promise<{ readonly offset: number; readonly size: number } | undefined> {
-  if (end.keyBytes === 0) return undefined;
+export interface ValueRange {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The values that the last committed records of the growing section name, newest first; unreadable records left out. */
+export async function lastValues(files: JournalFiles, end: JournalEnd, countMax: number): Promise<ValueRange[]> {
   const { pageSize, layout } = files;
-  const bytes = await withBlob(files.keys, end.section, (blob) =>
-    readPayload(blob, pageSize, end.keyBytes - layout.size, layout.size),
-  );
-  return placeOfValue(files, { section: end.section, position: end.keyBytes / layout.size - 1 }, bytes, 0);
+  const count = end.keyBytes / layout.size;
+  const values: ValueRange[] = [];
+  if (count === 0) return values;
+  await withBlob(files.keys, end.section, async (blob) => {
+    for (let position = count - 1; position >= Math.max(0, count - countMax); position--) {
+      try {
+        const bytes = await readPayload(blob, pageSize, position * layout.size, layout.size);
+        values.push(placeOfValue(files, { section: end.section, position }, bytes, 0));
+      } catch (error) {
+        if (!(error instanceof BlobError)) throw error;
+      }
+    }
+  });
+  return values;
 }

@@ -1,0 +1,105 @@
+/**
+ * Proves by samples that journals, table and checkpoint belong together: the newest records of a section must be
+ * found from their keys. Files of another section, store or time, or a wrong size of the table, do not pass.
+ *
+ * Reads only. What is rotten on the way is passed over: reads report it for the keys that it concerns.
+ */
+import { BlobError } from '../blob/blob-error.ts';
+import { crc32c } from '../codec/crc32c.ts';
+import type { JournalEnd } from '../journal/journal-end.ts';
+import type { JournalFiles } from '../journal/journal-files.ts';
+import { KeyIndex, type RecordPosition } from '../journal/key-index.ts';
+import { FreezerError } from './freezer-error.ts';
+import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
+import type { Table } from './table.ts';
+
+export interface ChainSample {
+  readonly files: JournalFiles;
+  readonly table: Table;
+  readonly keySize: number;
+  /** Epoch of the checkpoint: no head is newer, unless it was replayed. */
+  readonly epoch: number;
+  readonly end: JournalEnd;
+  /** Sealed sections of which the newest records are looked at, counted down from the end. */
+  readonly sealedCount: number;
+}
+
+/** Records looked at in the growing section, and in each sealed one. */
+const growingSampleCount = 64;
+const sealedSampleCount = 2;
+const cachePages = 64;
+
+export async function verifyChains(sample: ChainSample): Promise<void> {
+  const { files, end, sealedCount } = sample;
+  const index = new KeyIndex(files.keys, { pageSize: files.pageSize, recordSize: files.layout.size, cachePages });
+  await verifySection(sample, index, end.section, end.keyBytes, growingSampleCount);
+  for (let section = end.section - 1; section >= Math.max(0, end.section - sealedCount); section--) {
+    const keyBytes = await passRot(() => index.sealedSize(section));
+    if (keyBytes !== undefined) await verifySection(sample, index, section, keyBytes, sealedSampleCount);
+  }
+}
+
+async function verifySection(
+  sample: ChainSample,
+  index: KeyIndex,
+  section: number,
+  keyBytes: number,
+  sampleCount: number,
+): Promise<void> {
+  const count = Math.floor(keyBytes / sample.files.layout.size);
+  for (let position = Math.max(0, count - sampleCount); position < count; position++) {
+    await verifyChain(sample, index, { section, position });
+  }
+}
+
+async function verifyChain(sample: ChainSample, index: KeyIndex, target: RecordPosition): Promise<void> {
+  const wanted = await passRot(() => index.read(target));
+  if (wanted === undefined) return;
+  const record = parse(sample, index, target, wanted);
+  const [head] = await sample.table.heads([crc32c(record.key)]);
+  if (head instanceof Error) {
+    if (isRot(head)) return;
+    throw head;
+  }
+  if (head !== undefined && head.epoch > sample.epoch) {
+    throw mismatch(index, target, `a head of an epoch up to ${sample.epoch}`, `epoch ${head.epoch}`);
+  }
+  let at: RecordPosition | undefined = head;
+  while (at !== undefined && isBefore(target, at)) {
+    const place: RecordPosition = at;
+    const bytes = await passRot(() => index.read(place));
+    if (bytes === undefined) return;
+    at = parse(sample, index, place, bytes).next;
+  }
+  if (at?.section === target.section && at.position === target.position) return;
+  throw mismatch(index, target, 'the record on the chain of its key', 'a chain without it');
+}
+
+/** A record whose chain goes backwards. */
+function parse({ keySize }: ChainSample, index: KeyIndex, at: RecordPosition, bytes: Buffer): KeyRecord {
+  const record = readRecordOf(index.blobs.path(at.section), at.position, bytes, keySize);
+  if (record.next === undefined || isBefore(record.next, at)) return record;
+  throw mismatch(index, at, 'a next record before it', `${record.next.section}/${record.next.position}`);
+}
+
+function isRot(error: unknown): boolean {
+  return error instanceof BlobError && error.code === 'corruption';
+}
+
+async function passRot<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isRot(error)) return undefined;
+    throw error;
+  }
+}
+
+function mismatch(index: KeyIndex, at: RecordPosition, expected: string, found: string): FreezerError {
+  const file = index.blobs.path(at.section);
+  return new FreezerError(
+    'checkpoint-mismatch',
+    `${file}: record ${at.position}: expected ${expected}, found ${found}: files or checkpoint of another store or time`,
+    { details: { file, position: at.position, expected, found } },
+  );
+}
