@@ -32,6 +32,7 @@ import type { Oversized } from '../journal/oversized.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Cursor } from './cursor.ts';
 import { removeStore } from './destroy.ts';
+import { findRecord } from './find-record.ts';
 import { FrameCoding, type PreparedValue } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
@@ -239,6 +240,12 @@ export class Freezer<V> {
     this.#readable();
     this.#checkKey(key);
     return this.#reader.versions(key);
+  }
+
+  /** Whether some record's value lies exactly where the cursor says. Reads no value; throws when it cannot be told. */
+  async holds(cursor: Cursor): Promise<boolean> {
+    this.#readable();
+    return (await findRecord(this.#oversized, this.#settings.keySize, cursor)) !== undefined;
   }
 
   /** All records that were appended before this call, in the order of the archive. */

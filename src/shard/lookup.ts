@@ -10,7 +10,7 @@
  * thrown away and read again.
  */
 import { unreachable } from '../base/assert.ts';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import { CodecError } from '../codec/codec-error.ts';
 import { type Cursor, decodeCursor, encodeCursor } from '../freezer/cursor.ts';
 import type { Identifier, Lookup } from '../freezer/reader.ts';
@@ -145,7 +145,7 @@ export class LookupDesk {
       case 'missing':
         return lookup;
       case 'failed':
-        return failed(lookup.error, question);
+        return 'cursor' in question ? failedCursor(store, question.cursor, lookup.error) : failed(lookup.error);
       case 'found':
         break;
       default:
@@ -184,20 +184,35 @@ function identifierOf(question: Question, store: Store): Identifier | Error {
 }
 
 /**
- * A cursor names a record only if the record's own key leads to it: any other run of bytes with a matching checksum,
+ * A cursor names a record only if the key index has one exactly there: any other run of bytes with a matching checksum,
  * as one inside of a payload, is no record.
  */
 async function cursorAnswer(store: Store, answer: FoundRecord, cursor: Cursor): Promise<Answer> {
   try {
-    for await (const version of store.freezer.versions(archiveKey(answer.key))) {
-      const { section, offset, size } = version.cursor;
-      if (section === cursor.section && offset === cursor.offset && size === cursor.size) return answer;
-      if (section < cursor.section || (section === cursor.section && offset < cursor.offset)) break;
-    }
+    const isRecord = await store.freezer.holds(cursor).catch(() => isOnChain(store, answer.key, cursor));
+    return isRecord ? answer : { kind: 'invalid', error: invalidCursor('no record is there') };
   } catch (error) {
-    return failed(error instanceof Error ? error : new ShardError('corrupt-chain', String(error)), answer);
+    return failed(error);
   }
-  return { kind: 'invalid', error: invalidCursor('no record begins there') };
+}
+
+/** The other way to a record, where a damaged page of the key index bars the first. */
+async function isOnChain(store: Store, key: string, cursor: Cursor): Promise<boolean> {
+  for await (const { cursor: found } of store.freezer.versions(archiveKey(key))) {
+    if (encodeCursor(found).equals(encodeCursor(cursor))) return true;
+  }
+  return false;
+}
+
+/** Bytes that cannot be read are damage where a record is, and nothing where none is. */
+async function failedCursor(store: Store, bytes: Buffer, error: Error): Promise<Answer> {
+  const answer = failed(error);
+  try {
+    const isRecord = answer.kind === 'unavailable' || (await store.freezer.holds(decodeCursor(bytes)));
+    return isRecord ? answer : { kind: 'invalid', error: invalidCursor('no record is there') };
+  } catch {
+    return answer;
+  }
 }
 
 async function newestCommitted(
@@ -211,7 +226,7 @@ async function newestCommitted(
     }
     return { kind: 'missing' };
   } catch (error) {
-    return failed(error instanceof Error ? error : new ShardError('corrupt-chain', String(error)), question);
+    return failed(error);
   }
 }
 
@@ -220,17 +235,15 @@ function foundRecord({ key, payload, archivedAtMs, putId, recordIndex }: Envelop
 }
 
 /** What it means that a read failed. A disk that did not answer may answer later; anything else is damage. */
-function failed(error: Error, question: object): Answer {
+function failed(error: unknown): Answer {
+  const failure = error instanceof Error ? error : new ShardError('damaged', messageOf(error));
   switch (codeOf(error)) {
     case 'disk-failed':
     case 'disk-full':
     case 'closed':
-      return { kind: 'unavailable', error };
-    case 'out-of-range':
-    case 'not-found':
-      return 'cursor' in question && !('key' in question) ? { kind: 'invalid', error } : { kind: 'corrupt', error };
+      return { kind: 'unavailable', error: failure };
     default:
-      return { kind: 'corrupt', error };
+      return { kind: 'corrupt', error: failure };
   }
 }
 

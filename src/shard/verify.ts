@@ -18,7 +18,10 @@ import type { Envelope } from './envelope.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
+import { ShardError } from './shard-error.ts';
+import type { VolumeState } from './start-up.ts';
 import type { Store, StoreDeps } from './store.ts';
+import { readVolume } from './volume.ts';
 
 export interface VerifyReport {
   /** Records that were read whole. */
@@ -71,6 +74,7 @@ class Verification {
     try {
       if (store !== undefined) await this.#checkTable(this.#deps.disk);
       await this.#checkRecords(store);
+      await this.#close(store);
     } finally {
       await store?.release();
     }
@@ -86,12 +90,20 @@ class Verification {
 
   async #open(): Promise<Store | undefined> {
     try {
-      const store = await openShardStore({ ...this.#deps, engine: this.#settings.engine }, this.#settings, undefined);
-      await store.sync({ clean: true });
-      return store;
+      const volume = await readVolume(this.#deps.disk);
+      if (volume.kind === 'empty' || volume.kind === 'unfinished') throw noShard(volume);
+      return await openShardStore({ ...this.#deps, engine: this.#settings.engine }, this.#settings, undefined);
     } catch (error) {
       this.#report(messageOf(error));
       return undefined;
+    }
+  }
+
+  async #close(store: Store | undefined): Promise<void> {
+    try {
+      await store?.sync({ clean: true });
+    } catch (error) {
+      this.#report(`it could not be closed cleanly: ${messageOf(error)}`);
     }
   }
 
@@ -176,6 +188,10 @@ async function reachProblem(freezer: Freezer<Envelope>, record: StoredRecord<Env
   } catch (error) {
     return `it cannot be reached from its key: ${messageOf(error)}`;
   }
+}
+
+function noShard(volume: VolumeState): ShardError {
+  return new ShardError('checkpoint-missing', `there is no shard in the directory (${volume.kind})`);
 }
 
 function recordsIn(store: Store): number {

@@ -102,6 +102,9 @@ describe('a lookup', () => {
       encodeCursor({ section: 0, offset: 0, size: 3 }),
       encodeCursor({ section: 0, offset: 1_000_000, size: 20 }),
       encodeCursor({ section: 0, offset: 0, size: 0xffff_ffff }),
+      encodeCursor({ section: 0, offset: 1, size: 20 }),
+      encodeCursor({ section: 0, offset: 0, size: cursor.readUInt32BE(16) - 1 }),
+      encodeCursor({ section: 0, offset: 0, size: cursor.readUInt32BE(16) + 1 }),
     ];
     for (const bytes of forged)
       assert.equal((await one(shard, { cursor: bytes })).kind, 'invalid', bytes.toString('hex'));

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { silentLogger } from '../../src/base/logger.ts';
+import type { Loss } from '../../src/freezer/salvage.ts';
+import { inspectShard } from '../../src/shard/inspect.ts';
+import { salvageShard } from '../../src/shard/salvage.ts';
+import { type VerifyReport, verifyShard } from '../../src/shard/verify.ts';
+import { ManualClock } from '../simulation/manual-clock.ts';
+import { SimulatedDisk } from '../simulation/simulated-disk.ts';
+import { FakeLock, openShard, put, settled, textOf, tinyEngine, tinySettings } from './shard-harness.ts';
+
+const recordCount = 30;
+
+/** A shard of several sections and table sizes, with old versions, closed cleanly. */
+async function usedShard(): Promise<SimulatedDisk> {
+  const { shard, disk, clock } = await openShard();
+  for (let index = 0; index < recordCount; index += 2) {
+    const texts = { [`k${index}`]: `${index} ${'x'.repeat(40)}`, again: `${index}` };
+    await settled(shard.put(put(`p${index}`, texts)), clock);
+  }
+  await settled(shard.close(), clock);
+  return disk;
+}
+
+function verify(disk: SimulatedDisk, lock = new FakeLock()): Promise<VerifyReport> {
+  return verifyShard({ disk, lock, clock: new ManualClock(), logger: silentLogger }, tinySettings);
+}
+
+describe('verify', () => {
+  test('finds nothing wrong with a whole shard, counts it, and leaves it cleanly closed', async () => {
+    const disk = await usedShard();
+    const report = await verify(disk);
+    assert.deepEqual(report.problems, []);
+    assert.equal(report.recordCount, recordCount);
+    assert.ok(report.sectionCount > 1);
+    assert.ok(report.payloadBytes > 40 * (recordCount / 2));
+    assert.deepEqual(disk.openHandles, []);
+    const { saved } = await inspectShard(disk, tinyEngine, 0);
+    assert.equal(saved.clean, true);
+    assert.equal(report.shard?.epoch, saved.checkpoint.epoch);
+  });
+
+  test('finds nothing wrong with a shard that was killed', async () => {
+    const { shard, disk, clock } = await openShard();
+    await settled(shard.put(put('p1', { a: '1' })), clock);
+    const report = await verify(disk.crash('all'));
+    assert.deepEqual([report.problemCount, report.recordCount], [0, 1]);
+  });
+
+  test('names the file of a rotten value, and goes on', async () => {
+    const disk = await usedShard();
+    disk.mutate('value/0000000000000001', (bytes) => bytes.fill(0xff, 40, 42));
+    const report = await verify(disk);
+    assert.ok(report.recordCount >= recordCount - 1);
+    assert.ok(
+      report.problems.some((problem) => problem.startsWith('value/0000000000000001 at ')),
+      report.problems.join('\n'),
+    );
+  });
+
+  test('names a flipped bit anywhere in the table, the keys and the values', async () => {
+    const whole = await usedShard();
+    for (const path of whole.files().filter((file) => /^(table|key|value)\//.test(file))) {
+      const size = whole.bytesOf(path).length;
+      for (let at = 8; at < size; at += 23) {
+        const disk = whole.clone();
+        const before = whole.bytesOf(path)[at] ?? 0;
+        disk.mutate(path, (bytes) => {
+          bytes[at] = before ^ 0x08;
+          return bytes;
+        });
+        const { problemCount } = await verify(disk);
+        // A page has room for two checksums and for data behind its end; what is not in use there means nothing.
+        if (problemCount === 0) assert.ok(path.startsWith('key/'), `${path} byte ${at}`);
+      }
+    }
+  });
+
+  test('reports a shard that cannot be opened instead of failing', async () => {
+    const disk = await usedShard();
+    disk.mutate('checkpoint', (bytes) => bytes.fill(0));
+    const report = await verify(disk);
+    assert.equal(report.shard, undefined);
+    assert.ok(report.problems.some((problem) => problem.includes('checkpoint')));
+    assert.equal(report.recordCount, recordCount);
+    assert.deepEqual(disk.openHandles, []);
+  });
+
+  test('makes no shard where there is none', async () => {
+    const disk = new SimulatedDisk();
+    assert.equal((await verify(disk)).problemCount, 1);
+    assert.deepEqual(disk.files(), []);
+  });
+
+  test('is refused while a worker owns the shard', async () => {
+    const lock = new FakeLock();
+    await lock.acquire();
+    await assert.rejects(verify(await usedShard(), lock), { code: 'owned' });
+  });
+});
+
+describe('inspect', () => {
+  test('says what the files say, and changes nothing', async () => {
+    const disk = await usedShard();
+    const before = disk.snapshot();
+    const found = await inspectShard(disk, tinyEngine, 3);
+    assert.equal(found.identity.archive, 'test');
+    assert.equal(found.recordCount, recordCount);
+    assert.equal(found.sealed.length, found.saved.checkpoint.section);
+    assert.equal(found.slotUnreadable, false);
+    assert.equal(found.tableLoad, recordCount / found.saved.checkpoint.tableSize);
+    assert.deepEqual(
+      found.sample.map(({ key }) => key),
+      ['k0', 'again', 'k2'],
+    );
+    assert.deepEqual(disk.snapshot(), before);
+    assert.deepEqual(disk.openHandles, []);
+  });
+
+  test('refuses a directory without a shard', async () => {
+    await assert.rejects(inspectShard(new SimulatedDisk(), tinyEngine, 0), { code: 'damaged' });
+  });
+});
+
+describe('salvage', () => {
+  async function salvaged(source: SimulatedDisk): Promise<{ target: SimulatedDisk; losses: Loss[]; count: number }> {
+    const target = new SimulatedDisk();
+    const losses: Loss[] = [];
+    const before = source.snapshot();
+    const report = await salvageShard(
+      { disk: source, lock: new FakeLock() },
+      { disk: target, lock: new FakeLock(), clock: new ManualClock(), logger: silentLogger },
+      tinySettings,
+      (loss) => losses.push(loss),
+    );
+    assert.deepEqual(source.snapshot(), before, 'the old directory is untouched');
+    assert.equal(report.lossCount, losses.length);
+    assert.deepEqual([...source.openHandles, ...target.openHandles], []);
+    return { target, losses, count: report.recordCount };
+  }
+
+  test('copies everything when only the checkpoint is lost', async () => {
+    const source = await usedShard();
+    for (const path of ['checkpoint', 'commit-mark', 'sections', 'identity.json']) source.mutate(path, () => undefined);
+    const { target, losses, count } = await salvaged(source);
+    assert.deepEqual([losses, count], [[], recordCount]);
+    assert.deepEqual((await verify(target)).problems, []);
+    const { shard, clock } = await openShard(target);
+    assert.equal(await textOf(shard, 'k2'), `=2 ${'x'.repeat(40)}`);
+    assert.equal(await textOf(shard, 'again'), '=28', 'the newest version is still the newest');
+    const again = await settled(shard.put(put('p28', { k28: 'x', again: 'x' }, { redelivered: true })), clock);
+    assert.deepEqual(
+      again.records.map(({ outcome }) => outcome),
+      ['unchanged', 'unchanged'],
+      'put ids are kept',
+    );
+    await settled(shard.close(), clock);
+  });
+
+  test('names what is lost and copies the rest', async () => {
+    const source = await usedShard();
+    source.mutate('value/0000000000000001', (bytes) => bytes.fill(0xff, 40, 42));
+    const { losses, count } = await salvaged(source);
+    assert.equal(losses.length, 1);
+    assert.equal(losses[0]?.file, 'value/0000000000000001');
+    assert.equal(count, recordCount - 1);
+  });
+
+  test('is refused when the target holds a shard, or the source is in use', async () => {
+    const source = await usedShard();
+    const target = await usedShard();
+    const to = { disk: target, lock: new FakeLock(), clock: new ManualClock(), logger: silentLogger };
+    const from = { disk: source, lock: new FakeLock() };
+    await assert.rejects(
+      salvageShard(from, to, tinySettings, () => {}),
+      { code: 'volume-foreign' },
+    );
+    assert.deepEqual([from.lock.held, to.lock.held], [false, false]);
+    await from.lock.acquire();
+    await assert.rejects(
+      salvageShard(from, { ...to, disk: new SimulatedDisk() }, tinySettings, () => {}),
+      { code: 'owned' },
+    );
+  });
+});

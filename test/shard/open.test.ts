@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { isMutating } from '../simulation/gate.ts';
+import { SimulatedDisk } from '../simulation/simulated-disk.ts';
+import { FakeLock, openShard, put, settled, textOf, tinyEngine, turns } from './shard-harness.ts';
+
+const others = '22222222-2222-4222-8222-222222222222';
+
+/** A shard with two records that was closed cleanly, at epoch 2. */
+async function closedShard(): Promise<{ disk: SimulatedDisk; instance: string; epoch: number }> {
+  const { shard, disk, clock } = await openShard();
+  await settled(shard.put(put('p1', { a: '1', b: '2' })), clock);
+  await settled(shard.close(), clock);
+  return { disk, instance: shard.instance, epoch: shard.checkpoint.epoch };
+}
+
+async function refused(
+  disk: SimulatedDisk,
+  code: string,
+  options: Parameters<typeof openShard>[1] = {},
+  published?: { instance: string; epoch: number },
+): Promise<void> {
+  const before = disk.snapshot();
+  await assert.rejects(openShard(disk, options, { published }), { code });
+  assert.deepEqual(disk.snapshot(), before, 'not one byte was changed');
+  assert.deepEqual(disk.openHandles, []);
+}
+
+describe('opening a shard', () => {
+  test('makes one in an empty directory', async () => {
+    const { shard } = await openShard();
+    assert.match(shard.instance, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.equal(shard.checkpoint.epoch, 1);
+    await shard.close();
+  });
+
+  test('takes up a local checkpoint that Redis knows nothing of, or is behind of, or agrees with', async () => {
+    const { disk, instance, epoch } = await closedShard();
+    for (const published of [undefined, { instance, epoch: epoch - 1 }, { instance, epoch }]) {
+      const { shard } = await openShard(disk.clone(), {}, { published });
+      assert.equal(await textOf(shard, 'a'), '=1');
+      await shard.close();
+    }
+  });
+
+  test('refuses a volume that was rolled back, is empty, or is another one', async () => {
+    const { disk, instance, epoch } = await closedShard();
+    await refused(disk, 'volume-rolled-back', {}, { instance, epoch: epoch + 1 });
+    await refused(disk, 'volume-foreign', {}, { instance: others, epoch: 1 });
+    await refused(new SimulatedDisk(), 'volume-empty', {}, { instance, epoch });
+  });
+
+  test('goes on with --trust-volume where only Redis objects', async () => {
+    const { disk, instance, epoch } = await closedShard();
+    const { shard } = await openShard(disk, { trustVolume: true }, { published: { instance, epoch: epoch + 5 } });
+    assert.equal(await textOf(shard, 'a'), '=1');
+    await shard.close();
+  });
+
+  test('refuses files without a checkpoint or identity, and names the salvage command', async () => {
+    for (const missing of ['checkpoint', 'identity.json']) {
+      const { disk } = await closedShard();
+      disk.mutate(missing, () => undefined);
+      await refused(disk, 'checkpoint-missing');
+      await assert.rejects(openShard(disk), { message: /permafrost salvage/ });
+    }
+  });
+
+  test('refuses when commit mark or section manifest are missing', async () => {
+    for (const missing of ['commit-mark', 'sections']) {
+      const { disk } = await closedShard();
+      disk.mutate(missing, () => undefined);
+      await refused(disk, 'damaged');
+    }
+  });
+
+  test('refuses a checkpoint without a readable slot, and falls back when one is readable', async () => {
+    const { disk } = await closedShard();
+    const halves = disk.clone();
+    halves.mutate('checkpoint', (bytes) => bytes.fill(0, 0, 4096));
+    const { shard } = await openShard(halves);
+    assert.equal(await textOf(shard, 'b'), '=2');
+    await shard.close();
+    disk.mutate('checkpoint', (bytes) => bytes.fill(0));
+    await refused(disk, 'damaged');
+  });
+
+  test('refuses a configuration that is not the directory of', async () => {
+    const { disk } = await closedShard();
+    await refused(disk, 'identity-mismatch', { archive: 'another' });
+    await refused(disk, 'identity-mismatch', { shard: 1 });
+    await refused(disk, 'identity-mismatch', { engine: { ...tinyEngine, pageSize: 512 } });
+    await refused(disk, 'identity-mismatch', { engine: { ...tinyEngine, compression: 3 } });
+  });
+
+  test('refuses settings that would stand still', async () => {
+    await assert.rejects(openShard(undefined, { commitRecordsMax: 0 }), { code: 'invalid-settings' });
+    await assert.rejects(openShard(undefined, { syncIntervalMs: -1 }), { code: 'invalid-settings' });
+    await assert.rejects(openShard(undefined, { engine: { ...tinyEngine, tableInitialSize: 3 } }), {
+      code: 'invalid-settings',
+    });
+  });
+
+  test('gives the lock back when it is refused', async () => {
+    const { disk } = await closedShard();
+    disk.mutate('checkpoint', () => undefined);
+    const lock = new FakeLock();
+    await assert.rejects(openShard(disk, {}, { lock }));
+    assert.equal(lock.held, false);
+  });
+});
+
+describe('the clean mark', () => {
+  test('is cleared durably before the first write to any file of the freezer', async () => {
+    const { disk } = await closedShard();
+    const { shard, clock } = await openShard(disk);
+    await settled(shard.put(put('p2', { a: '3' })), clock);
+    const steps = disk.log.filter(({ kind }) => isMutating(kind));
+    const opened = steps.slice(steps.findLastIndex(({ path, kind }) => path === 'sections' && kind === 'truncate'));
+    const first = opened.findIndex(({ path }) => /^(key|value|table)/.test(path));
+    const cleared = opened.slice(0, first).filter(({ path }) => path === 'checkpoint');
+    assert.deepEqual(
+      cleared.map(({ kind }) => kind),
+      ['write', 'sync'],
+    );
+    await settled(shard.close(), clock);
+  });
+
+  test('saves the scan of the table, and only it', async () => {
+    const { disk } = await closedShard();
+    const scanned = async (start: SimulatedDisk): Promise<boolean> => {
+      let phases = 0;
+      const { shard } = await openShard(start, {}, { hooks: { onProgress: () => phases++ } });
+      assert.equal(await textOf(shard, 'a'), '=1');
+      await shard.close();
+      return phases > 0;
+    };
+    assert.equal(await scanned(disk.clone()), false, 'closed cleanly');
+
+    const killed = disk.clone();
+    await openShard(killed);
+    assert.equal(await scanned(killed.crash('all')), true, 'killed');
+
+    const otherSlot = disk.clone();
+    const newest =
+      disk.bytesOf('checkpoint').readUInt32BE(12) > disk.bytesOf('checkpoint').readUInt32BE(4096 + 12) ? 0 : 4096;
+    otherSlot.mutate('checkpoint', (bytes) => bytes.fill(0, 4096 - newest, 8192 - newest));
+    assert.equal(await scanned(otherSlot), true, 'the unreadable slot may have cleared it');
+
+    let phases = 0;
+    const engine = { ...tinyEngine, tableResizeFrequency: 3 };
+    const { shard } = await openShard(disk.clone(), { engine }, { hooks: { onProgress: () => phases++ } });
+    await shard.close();
+    assert.ok(phases > 0, 'the count of another resize frequency');
+  });
+
+  test('leaves an idle shard at the same epoch', async () => {
+    const { disk, epoch } = await closedShard();
+    const { shard, clock } = await openShard(disk);
+    clock.advance(100_000);
+    await turns();
+    assert.equal(shard.checkpoint.epoch, epoch);
+    await shard.close();
+  });
+});
+
+test('an opening that was interrupted at any point of a creation begins anew', async () => {
+  const { disk: rehearsal, shard } = await openShard();
+  const steps = rehearsal.steps;
+  await shard.close();
+  assert.ok(steps > 20);
+  for (let step = 1; step <= steps; step++) {
+    for (const survival of ['synced', 'all', { seed: step }] as const) {
+      const disk = new SimulatedDisk();
+      disk.failAt(step, 'crash');
+      await assert.rejects(openShard(disk));
+      const again = await openShard(disk.crash(survival));
+      await settled(again.shard.put(put('p1', { a: '1' })), again.clock);
+      assert.equal(await textOf(again.shard, 'a'), '=1');
+      await again.shard.close();
+    }
+  }
+});
