@@ -58,11 +58,16 @@ export class SafeWorker extends Worker<unknown, void> {
     await this.close();
   }
 
-  /** Lets go of timers and connections without waiting for anything; for a Redis that does not come back. */
+  /**
+   * Lets go of timers and connections without waiting for anything; for a Redis that does not come back. BullMQ's own
+   * close, forced or not, waits for connections that have never been ready.
+   */
   async abandon(): Promise<void> {
-    void this.close(true).catch(() => {});
     await this.lockManager.close();
-    await this.getBackend().disconnectBlocking(false);
+    void this.close(true).catch(() => {});
+    void this.getBackend()
+      .disconnectBlocking(false)
+      .catch(() => {});
   }
 
   protected override createJob(json: JobJson, jobId: string): Job<unknown, void> {

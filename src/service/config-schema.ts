@@ -40,7 +40,11 @@ export const configSchema = {
   dataDir: setting('./data', nonEmpty, 'Directory of the shards; a shard lives in shard-0000, shard-0001, … below it.'),
   trustVolume: setting(false, [true, false], 'Go on with this volume although Redis knows another or a newer one.'),
   redis: {
-    url: setting('redis://127.0.0.1:6379', redisUrl, 'Redis to take jobs from; rediss:// for TLS.'),
+    // It may hold a password: its value is in no error.
+    url: {
+      ...setting('redis://127.0.0.1:6379', redisUrl, 'Redis to take jobs from; rediss:// for TLS.'),
+      sensitive: true,
+    },
     username: setting('', text, 'User name; replaces the one in the URL.'),
     password: secret('Password; replaces the one in the URL.'),
     tlsCaFile: setting('', text, 'PEM file of the authority that signed the certificate of a rediss:// server.'),

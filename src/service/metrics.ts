@@ -165,7 +165,7 @@ export class Metrics implements QueueObserver {
   #shown(name: string, help: string, value: () => number | undefined): void {
     const gauge = this.#gauge(name, help, [], () => {
       const now = value();
-      if (now === undefined) gauge.reset();
+      if (now === undefined) gauge.remove();
       else gauge.set(now);
     });
   }

@@ -156,7 +156,7 @@ class WorkerService implements Service {
   }
 
   stop(): Promise<StopOutcome> {
-    this.#stopping ??= this.#stop();
+    this.#stopping ??= this.#stopInTime();
     return this.#stopping;
   }
 
@@ -342,6 +342,12 @@ class WorkerService implements Service {
       ...put.map((count) => ({ queue: 'put', ...count })),
       ...lookup.map((count) => ({ queue: 'lookup', ...count })),
     ];
+  }
+
+  /** Each step has its time; should one outlast it all the same, the process ends without it. */
+  async #stopInTime(): Promise<StopOutcome> {
+    const stopped = within(this.#clock, this.#config.closeDeadlineMs, this.#stop());
+    return (await stopped) ?? { clean: false, drained: false };
   }
 
   async #stop(): Promise<StopOutcome> {

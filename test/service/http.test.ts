@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, suite, test } from 'node:test';
+import { readyPage } from '../../src/service/health.ts';
+import { type HttpServer, serveHttp } from '../../src/service/http.ts';
+
+const health = { archive: 'main', shard: 0, warnings: [], pauses: [] };
+
+suite('http', () => {
+  let server: HttpServer;
+  let reasons: string[] = [];
+
+  before(async () => {
+    const broken = { contentType: 'text/plain', body: () => Promise.reject(new Error('a secret')) };
+    const pages = { '/readyz': readyPage(async () => ({ ...health, reasons })), '/broken': broken };
+    server = await serveHttp({ host: '127.0.0.1', port: 0 }, pages);
+  });
+  after(() => server.close());
+
+  function ask(path: string, method = 'GET'): Promise<Response> {
+    return fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+  }
+
+  test('says ready with 200, and not ready with 503 and the reasons', async () => {
+    const ready = await ask('/readyz?verbose');
+    assert.deepEqual([ready.status, await ready.json()], [200, { ready: true, reasons: [], ...health }]);
+    reasons = ['starting', 'redis-unreachable'];
+    const not = await ask('/readyz');
+    assert.deepEqual([not.status, await not.json()], [503, { ready: false, reasons, ...health }]);
+  });
+
+  test('knows its pages and methods and nothing else', async () => {
+    const answers: number[] = [];
+    for (const path of ['/', '/__proto__', '/constructor', '/readyz/']) answers.push((await ask(path)).status);
+    assert.deepEqual(answers, [404, 404, 404, 404]);
+    assert.equal((await ask('/readyz', 'POST')).status, 405);
+    const head = await ask('/readyz', 'HEAD');
+    assert.equal(await head.text(), '');
+  });
+
+  test('answers a page that fails with 500 and without its error', async () => {
+    const answer = await ask('/broken');
+    assert.equal(answer.status, 500);
+    assert.doesNotMatch(await answer.text(), /secret/);
+  });
+
+  test('closes with a connection open that never asked', async () => {
+    const other = await serveHttp({ host: '127.0.0.1', port: 0 }, {});
+    const socket = connect(other.port, '127.0.0.1');
+    await once(socket, 'connect');
+    const closed = once(socket, 'close');
+    await other.close();
+    await closed;
+  });
+
+  test('says which address is taken', async () => {
+    await assert.rejects(serveHttp({ host: '127.0.0.1', port: server.port }, {}), { code: 'EADDRINUSE' });
+  });
+});

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Metrics, type MetricSources, type ShardFacts } from '../../src/service/metrics.ts';
+
+const facts: ShardFacts = {
+  epoch: 7,
+  records: 300,
+  unsyncedAgeS: 1.5,
+  tableBuckets: 100,
+  recoveryS: 0.2,
+  readOnly: false,
+};
+
+function metrics(sources: Partial<MetricSources> = {}): Metrics {
+  return new Metrics(
+    { archive: 'main', shard: 3, version: '1.2.3' },
+    {
+      shard: () => facts,
+      freeBytes: () => 1000,
+      pauses: () => ['redis'],
+      jobCounts: async () => [{ queue: 'put', state: 'waiting', count: 9 }],
+      ...sources,
+    },
+  );
+}
+
+async function values(of: Metrics): Promise<ReadonlyMap<string, number>> {
+  const lines = (await of.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const space = line.lastIndexOf(' ');
+      return [
+        line
+          .slice(0, space)
+          .replace(/,?archive="main",shard="3"/, '')
+          .replace('{}', ''),
+        Number(line.slice(space + 1)),
+      ];
+    }),
+  );
+}
+
+test('counts puts by outcome, in records, bytes and jobs', async () => {
+  const all = metrics();
+  all.putStored({ counts: { stored: 3, unchanged: 2, kept: 1 }, bytes: 99, waitS: 0.004 });
+  all.putRefused('limit-exceeded');
+  const now = await values(all);
+  assert.deepEqual(
+    [
+      'permafrost_archive_records_total{outcome="stored"}',
+      'permafrost_duplicate_records_total',
+      'permafrost_archive_bytes_total',
+      'permafrost_put_jobs_total{outcome="completed"}',
+      'permafrost_refused_jobs_total{queue="put",code="limit-exceeded"}',
+      'permafrost_put_wait_seconds_bucket{le="0.005"}',
+    ].map((name) => now.get(name)),
+    [3, 2, 99, 1, 1, 1],
+  );
+});
+
+test('shows the state of shard, disk, queues and intake at each scrape', async () => {
+  const now = await values(metrics());
+  assert.deepEqual(
+    [
+      'permafrost_checkpoint_epoch',
+      'permafrost_table_load_ratio',
+      'permafrost_readonly',
+      'permafrost_disk_free_bytes',
+      'permafrost_queue_jobs{queue="put",state="waiting"}',
+      'permafrost_intake_paused{reason="redis"}',
+      'permafrost_intake_paused{reason="low-disk"}',
+    ].map((name) => now.get(name)),
+    [7, 3, 0, 1000, 9, 1, 0],
+  );
+});
+
+test('shows nothing, rather than a zero, for what is not known', async () => {
+  const unknown = {
+    shard: () => undefined,
+    freeBytes: () => undefined,
+    jobCounts: () => Promise.reject(new Error('no Redis')),
+  };
+  const now = await values(metrics(unknown));
+  for (const name of ['permafrost_checkpoint_epoch', 'permafrost_disk_free_bytes'])
+    assert.equal(now.get(name), undefined);
+  assert.equal([...now.keys()].filter((name) => name.startsWith('permafrost_queue_jobs')).length, 0);
+});
+
+test('names everything of its own with the prefix, counters with _total, and carries archive and shard', async () => {
+  const text = await metrics().text();
+  for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+    assert.match(String(name), /^(permafrost|process|nodejs)_/);
+    if (String(name).startsWith('permafrost_')) assert.equal(/_total$/.test(String(name)), type === 'counter', name);
+  }
+  assert.match(text, /permafrost_build_info\{version="1\.2\.3",node="v\d+\.\d+\.\d+",archive="main",shard="3"\} 1/);
+});
