@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { Client } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import type { ClientOptions, RedisAddress } from '../client/settings.ts';
 import type { Config } from '../service/config.ts';
 
 /** A client of the archive that the settings name. Errors: ClientError `connection`, ProtocolError `invalid-name`. */
-export function connectClient(config: Config, clock: Clock, options: Partial<ClientOptions> = {}): Promise<Client> {
-  const redis = redisAddress(config);
-  const name = 'cli';
-  const connectTimeoutMs = config.redis.startTimeoutMs;
-  return Client.connect(
-    { archive: config.archive, redis, name, connectTimeoutMs, limits: config.limits, ...options },
-    { clock },
-  );
+export async function connectClient(
+  config: Config,
+  clock: Clock,
+  options: Partial<ClientOptions> = {},
+): Promise<Client> {
+  // Loaded when it is used: the queue's libraries take longer to load than a help text to print.
+  const { Client } = await import('../client/client.ts');
+  const { archive, limits } = config;
+  const defaults = { archive, limits, redis: redisAddress(config), name: 'cli', closeTimeoutMs: 2000 };
+  return Client.connect({ ...defaults, connectTimeoutMs: config.redis.startTimeoutMs, ...options }, { clock });
 }
 
 /** The URL, or what it says together with what the other settings add to it. */

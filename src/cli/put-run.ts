@@ -57,7 +57,7 @@ export interface PutTally {
 
 /** Sizes that suit the queue: above 192 KiB of JSON a job gains nothing. */
 export const putRunDefaults = {
-  bytesInFlightMax: 32 * 1024 * 1024,
+  bytesInFlightMax: 16 * 1024 * 1024,
   batchesInFlightMax: 32,
   batchBytesMax: 128 * 1024,
   batchRecordsMax: 500,

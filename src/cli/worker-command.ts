@@ -1,5 +1,4 @@
 import { maskedConfig } from '../service/config.ts';
-import { runWorker } from '../service/worker.ts';
 import { defineCommand, exitCodes } from './command.ts';
 import { allSettingOptions, configFrom } from './settings.ts';
 
@@ -26,6 +25,7 @@ export const workerCommand = defineCommand({
       terminal.output.write(`${JSON.stringify(maskedConfig(config), null, 2)}\n`);
       return exitCodes.done;
     }
+    const { runWorker } = await import('../service/worker.ts');
     const status = await runWorker(config);
     return status === 0 ? exitCodes.done : exitCodes.unable;
   },

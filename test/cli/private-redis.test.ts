@@ -113,6 +113,7 @@ test('a server that a killed process left behind is ended, and its data is there
   });
   const [url] = await once(child.stdout, 'data');
   const orphan = { url: String(url) };
+  context.after(() => asked(orphan, (redis) => redis.shutdown('NOSAVE').catch(() => {})));
   await asked(orphan, (redis) => redis.set('kept', 'yes'));
   child.kill('SIGKILL');
   await once(child, 'exit');

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { CommandRun, type Environment, permafrost } from './command-run.ts';
+
+const runFile = promisify(execFile);
 
 describe('with a Redis and a worker', () => {
   let redis: RedisServer;
@@ -148,10 +153,59 @@ describe('with a Redis and a worker', () => {
     assert.equal((await permafrost(['get', 'still'], environment)).text, 'here');
   });
 
+  test('the example of the README archives a record and reads it again', async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const client = new URL('../../src/client/index.ts', import.meta.url).href;
+    const example = (/```ts\n([\s\S]+?)```/.exec(readme)?.[1] ?? '')
+      .replace("'permafrost'", `'${client}'`)
+      .replace('redis://127.0.0.1:6379', redis.url);
+    const { stdout, stderr } = await runFile(process.execPath, ['--input-type=module-typescript', '--eval', example]);
+    assert.equal(stdout, 'stored\n{"total":42}\n', stderr);
+  });
+
   test('SIGTERM ends the worker well, and the next one finds everything', async () => {
     assert.equal((await worker.stop('SIGTERM')).status, 0, worker.lines.join('\n'));
     worker = new CommandRun(['worker'], environment);
     await worker.line(/"event":"worker-ready"/);
     assert.equal((await permafrost(['get', 'dir/deep/f7'], environment)).text, 'content 7');
   });
+});
+
+test('a worker on a Redis that may evict and keeps no file says so at start, and works', async () => {
+  const redis = await startRedis({ appendOnly: 'no', evictionPolicy: 'allkeys-lru' });
+  const directory = await mkdtemp(join(tmpdir(), 'permafrost-cli-'));
+  const environment = { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_DATA_DIR: directory, PERMAFROST_HTTP_PORT: '0' };
+  const worker = new CommandRun(['worker'], environment);
+  try {
+    assert.match(await worker.line(/maxmemory-policy is allkeys-lru/), /"level":"error".*noeviction/);
+    assert.match(await worker.line(/no append-only file/), /"level":"(error|warn)"/);
+    await worker.line(/"event":"worker-ready"/);
+    assert.equal((await permafrost(['put', 'a', 'b'], environment)).status, 0);
+  } finally {
+    await worker.stop('SIGKILL');
+    await redis.stop();
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('what was acknowledged is there after the worker was killed and Redis was emptied', async () => {
+  const redis = await startRedis();
+  const directory = await mkdtemp(join(tmpdir(), 'permafrost-cli-'));
+  const environment = { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_DATA_DIR: directory, PERMAFROST_HTTP_PORT: '0' };
+  let worker = new CommandRun(['worker'], environment);
+  const connection = new Redis(redis.url);
+  try {
+    await worker.line(/"event":"worker-ready"/);
+    assert.equal((await permafrost(['put', 'kept', 'yes'], environment)).status, 0);
+    await worker.stop('SIGKILL');
+    await connection.flushall();
+    worker = new CommandRun(['worker'], environment);
+    await worker.line(/"event":"worker-ready"/);
+    assert.equal((await permafrost(['get', 'kept'], environment)).text, 'yes');
+  } finally {
+    connection.disconnect();
+    await worker.stop('SIGKILL');
+    await redis.stop();
+    await rm(directory, { recursive: true });
+  }
 });

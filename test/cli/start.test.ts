@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Redis } from 'ioredis';
 import { type Environment, npmStart, permafrost } from './command-run.ts';
 
 interface Place {
@@ -24,9 +25,18 @@ async function place(context: TestContext): Promise<Place> {
     PERMAFROST_DATA_DIR: join(directory, 'data'),
     PERMAFROST_HTTP_PORT: '0',
     PERMAFROST_LIMITS_VALUE_BYTES_MAX: '16384',
+    PERMAFROST_CLOSE_DEADLINE_MS: '3000',
     PERMAFROST_ENGINE_TABLE_INITIAL_SIZE: '1024',
   };
   return { input, environment };
+}
+
+/** Ends the server whose URL is in the line, if it still runs. */
+async function endRedis(line: string): Promise<void> {
+  const redis = new Redis(/redis:\/\/[\d.:]+/.exec(line)?.[0] ?? '', { retryStrategy: () => null });
+  redis.on('error', () => {});
+  await redis.shutdown('NOSAVE').catch(() => {});
+  redis.disconnect();
 }
 
 test('archives the input, reads a sample back and ends with 0; run again it stores nothing new', async (context) => {
@@ -59,6 +69,29 @@ test('keeps serving, refuses a second start, and ends well with 0 at Ctrl-C', as
     const { status, notes } = await run.stop('SIGINT');
     assert.equal(status, 0, notes);
   }
+});
+
+test('after a kill the next start ends the Redis that was left, and finds the archive', async (context) => {
+  const { input, environment } = await place(context);
+  const killed = npmStart(['--input', input], environment);
+  const line = await killed.line(/^Redis +redis:/);
+  context.after(() => endRedis(line));
+  await killed.line(/^Serving/);
+  await killed.stop('SIGKILL');
+  const next = await npmStart(['--exit', '--input', input], environment).ended();
+  assert.equal(next.status, 0, next.text + next.notes);
+  assert.match(next.text, /^ +0 stored, 53 unchanged; /m);
+});
+
+test('a Redis that dies ends it with 1 and the place of the log', async (context) => {
+  const { input, environment } = await place(context);
+  const run = npmStart(['--input', input], environment);
+  const line = await run.line(/^Redis +redis:/);
+  await run.line(/^Serving/);
+  await endRedis(line);
+  const { status, notes } = await run.ended();
+  assert.equal(status, 1, notes);
+  assert.match(notes, /the private Redis ended .*redis\.log \(redis-failed\)/);
 });
 
 test('an input that is not there ends with 1 and leaves nothing running', async (context) => {
