@@ -175,13 +175,17 @@ function isEmptyCheckpoint({ epoch, section, keyBytes, tableSize }: Checkpoint):
   return epoch === 0 && section === 0 && keyBytes === 0 && tableSize === 0;
 }
 
-function checkCheckpoint({ epoch, tableSize }: Checkpoint): void {
+/** Passes a checkpoint that some store could have. */
+export function checkCheckpoint({ epoch, section, keyBytes, tableSize }: Checkpoint): void {
+  const isCount = (field: number): boolean => Number.isSafeInteger(field) && field >= 0;
   const bad =
     !isPowerOfTwo(tableSize) || tableSize > tableSizeMax
       ? { field: 'table size', expected: `a power of two up to ${tableSizeMax}`, found: tableSize }
-      : epoch < firstEpoch || epoch >= Number.MAX_SAFE_INTEGER
-        ? { field: 'epoch', expected: `${firstEpoch} to below 2^53`, found: epoch }
-        : undefined;
+      : !isCount(epoch) || epoch < firstEpoch || epoch === Number.MAX_SAFE_INTEGER
+        ? { field: 'epoch', expected: `${firstEpoch} to below 2^53 - 1`, found: epoch }
+        : !isCount(section) || !isCount(keyBytes)
+          ? { field: 'end', expected: 'a section and bytes from 0 to below 2^53', found: `${section}/${keyBytes}` }
+          : undefined;
   if (bad === undefined) return;
   throw new FreezerError('checkpoint-mismatch', `checkpoint: ${bad.field} is ${bad.found}, expected ${bad.expected}`, {
     details: bad,

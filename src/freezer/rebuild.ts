@@ -12,7 +12,7 @@ import { verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { recordLayout } from './open.ts';
+import { checkCheckpoint, recordLayout } from './open.ts';
 import type { FreezerSettings } from './settings.ts';
 import { checkSettings } from './settings-check.ts';
 import { tableBytes } from './table.ts';
@@ -36,6 +36,7 @@ export async function rebuildTable<V>(
   hooks: FreezerHooks = {},
 ): Promise<void> {
   checkSettings(settings);
+  checkCheckpoint(checkpoint);
   const layout = recordLayout(settings.keySize);
   const files = journalFiles(disk, { ...settings, pageSize: settings.keyPageCache.pageSize }, layout);
   const fresh = `${tableName}.rebuild`;

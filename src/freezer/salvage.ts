@@ -39,8 +39,14 @@ export async function* salvage<V>(disk: Disk, settings: FreezerSettings<V>): Asy
   const files = journalFiles(disk, { ...settings, pageSize: settings.keyPageCache.pageSize }, layout);
   const coding = new FrameCoding(settings.valueCodec, settings.valueCompression);
   try {
-    for (const section of await files.keys.list()) yield* salvageSection(files, coding, settings.keySize, section);
-    yield* orphanValues(files);
+    const told = new Set<number>();
+    for (const section of await files.keys.list()) {
+      for await (const piece of salvageSection(files, coding, settings.keySize, section)) {
+        told.add(section);
+        yield piece;
+      }
+    }
+    yield* orphanValues(files, told);
   } finally {
     await closeJournalFiles(files);
   }
@@ -139,12 +145,15 @@ async function salvageRecord<V>(
   }
 }
 
-async function* orphanValues(files: JournalFiles): AsyncGenerator<{ readonly kind: 'lost'; readonly loss: Loss }> {
-  const keys = new Set(await files.keys.list());
+/** Values of sections that nothing was told about: their key section is missing or has no record. */
+async function* orphanValues(
+  files: JournalFiles,
+  told: ReadonlySet<number>,
+): AsyncGenerator<{ readonly kind: 'lost'; readonly loss: Loss }> {
   for (const section of await files.values.list()) {
     const size = await files.values.fileSize(section);
-    if (keys.has(section) || size === undefined || size <= headerSize) continue;
-    yield lost({ file: files.values.path(section), offset: headerSize, reason: 'values without a key section' });
+    if (told.has(section) || size === undefined || size <= headerSize) continue;
+    yield lost({ file: files.values.path(section), offset: headerSize, reason: 'values without a record of theirs' });
   }
 }
 

@@ -50,6 +50,7 @@ export async function settle(files: JournalFiles, durable: JournalEnd, adopted: 
 
 /** Cuts both journals to `end`, which is durable. Does nothing where nothing lies beyond. */
 export async function cut(files: JournalFiles, end: JournalEnd): Promise<void> {
+  for (const blobs of [files.keys, files.values]) await verifyRemovable(blobs, end);
   await removeBeyond(files.keys, end);
   if (end.keyBytes > 0) await withBlob(files.keys, end.section, (blob) => cutKeys(blob, files.pageSize, end.keyBytes));
   await removeBeyond(files.values, end);
@@ -65,12 +66,21 @@ async function rewrite(blob: Blob, from: number, to: number): Promise<void> {
   await blob.sync();
 }
 
+/** Refuses, before anything is removed, what has a section's name and is no file. */
+async function verifyRemovable(blobs: SectionBlobs, end: JournalEnd): Promise<void> {
+  for (const section of await sectionsBeyond(blobs, end)) await blobs.fileSize(section);
+}
+
 /** Removes the sections behind the end, and its own when nothing of it is kept. */
 async function removeBeyond(blobs: SectionBlobs, end: JournalEnd): Promise<void> {
-  const beyond = (await blobs.list()).filter(
+  const beyond = await sectionsBeyond(blobs, end);
+  for (const section of [...beyond].reverse()) await blobs.remove(section);
+}
+
+async function sectionsBeyond(blobs: SectionBlobs, end: JournalEnd): Promise<readonly number[]> {
+  return (await blobs.list()).filter(
     (section) => section > end.section || (section === end.section && end.keyBytes === 0),
   );
-  for (const section of beyond.reverse()) await blobs.remove(section);
 }
 
 async function cutTo(blob: Blob, size: number): Promise<void> {
