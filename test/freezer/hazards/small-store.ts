@@ -43,7 +43,7 @@ export function keyOf(number: number): Buffer {
 }
 
 /** A value of a size of its own. */
-export function valueOf(number: number): Buffer {
+export function valueFor(number: number): Buffer {
   return Buffer.alloc(3 + (number % 23), number + 1);
 }
 
@@ -54,7 +54,7 @@ export interface Put {
 
 /** Puts of keys with the values of their own numbers. */
 export function putsOf(...keys: number[]): Put[] {
-  return keys.map((key) => ({ key, value: valueOf(key) }));
+  return keys.map((key) => ({ key, value: valueFor(key) }));
 }
 
 export function entriesOf(puts: readonly Put[]): { key: Buffer; value: Uint8Array }[] {
@@ -107,9 +107,13 @@ export async function makeStore(stages: readonly Stage[], changes: Partial<Setti
   let mark: JournalEnd | undefined;
   for (const stage of stages) {
     await freezer.putMany(entriesOf('sync' in stage ? stage.sync : stage.commit));
-    if ('commit' in stage) await freezer.commit(async (previous) => void (mark = previous));
-    else
+    if ('sync' in stage) {
       await freezer.sync(async (checkpoint, table) => void saved.push({ checkpoint, table, end: freezer.committed }));
+      continue;
+    }
+    await freezer.commit(async (previous) => {
+      mark = previous;
+    });
   }
   const { end } = freezer;
   await freezer.release();
@@ -233,7 +237,7 @@ export function assertTyped(error: unknown): asserts error is Error {
     `not an error of the engine: ${error instanceof Error ? error.stack : String(error)}`,
   );
   const { details } = error;
-  const named = 'expected' in details && 'found' in details;
+  const named = ('expected' in details && 'found' in details) || error instanceof DiskError;
   assert.ok(named, `${error.name} ${error.code} does not say what was expected and found: ${error.message}`);
 }
 

@@ -1,5 +1,5 @@
 /** The stores that the tests of refusals tamper with: each puts another part of the engine on the disk. */
-import { makeStore, type Put, putsOf, type SmallStore, valueOf } from '../hazards/small-store.ts';
+import { makeStore, type Put, putsOf, type SmallStore, valueFor } from '../hazards/small-store.ts';
 
 export interface NamedStore {
   readonly name: string;
@@ -7,7 +7,7 @@ export interface NamedStore {
 }
 
 /** Keys that are put twice: an old value must never come back. */
-const rewritten = [1, 4].map((key) => ({ key, value: valueOf(key + 100) }));
+const rewritten = [1, 4].map((key) => ({ key, value: valueFor(key + 100) }));
 
 /** Two sealed sections and a third that grows; nothing behind the checkpoint. */
 const atRest = await makeStore(
