@@ -12,7 +12,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import { NodeDisk } from '../disk/node-disk.ts';
 import { lookupQueueName, parseArchiveName, putQueueName } from '../protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../queue/checkpoint-publisher.ts';
 import { Janitor } from '../queue/janitor.ts';
@@ -25,7 +24,9 @@ import type { ShardPort } from '../queue/shard-port.ts';
 import { ThrottledLog } from '../queue/throttled-log.ts';
 import { within } from '../queue/within.ts';
 import { directoryLock } from '../shard/owner-lock.ts';
-import { Shard, type ShardHooks, type ShardState } from '../shard/shard.ts';
+import { Shard } from '../shard/shard.ts';
+import { prepareShardDirectory } from '../shard/shard-directory.ts';
+import type { ShardHooks, ShardState } from '../shard/shard-hooks.ts';
 import type { PublishedCheckpoint } from '../shard/start-up.ts';
 import { type Config, maskedConfig } from './config.ts';
 import { DiskWatch } from './disk-watch.ts';
@@ -196,8 +197,7 @@ class WorkerService implements Service {
   async #openShard(published: PublishedCheckpoint | undefined): Promise<Shard> {
     const startedMs = this.#clock.monotonicMs();
     const directory = shardDirectory(this.#config);
-    const disk = new NodeDisk(directory);
-    await disk.makeDirectory('');
+    const disk = await prepareShardDirectory(directory);
     const deps = { disk, lock: directoryLock(directory), clock: this.#clock, logger: this.#logger };
     this.#shard = await Shard.open({ ...deps, published, hooks: this.#hooks() }, shardSettings(this.#config));
     this.#recoveryMs = this.#clock.monotonicMs() - startedMs;

@@ -16,6 +16,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { appendBatch } from './append-batch.ts';
 import type { PendingPut } from './pending-put.ts';
 import type { ShardSettings } from './settings.ts';
+import { ShardError } from './shard-error.ts';
 import { Signal } from './signal.ts';
 import type { Store } from './store.ts';
 import { SyncSchedule } from './sync-schedule.ts';
@@ -73,7 +74,9 @@ export class GroupCommit {
     return this.#waiting.length + this.#appending.length + this.#appended.length;
   }
 
+  /** Takes a put, or throws `overloaded` when too much waits. A put that finds nothing before it is always taken. */
   add(put: PendingPut): void {
+    if (this.putCount > 0) this.#requireRoom(put);
     this.#bytes += put.bytes;
     this.#records += put.recordCount;
     this.#waiting.push(put);
@@ -271,6 +274,14 @@ export class GroupCommit {
     return before - this.#appended.length;
   }
 
+  #requireRoom(put: PendingPut): void {
+    const { waitingBytesMax, waitingRecordsMax } = this.#deps.settings;
+    const bytes = this.#bytes + put.bytes;
+    const records = this.#records + put.recordCount;
+    if (bytes > waitingBytesMax) throw overloaded('waitingBytesMax', bytes, waitingBytesMax);
+    if (records > waitingRecordsMax) throw overloaded('waitingRecordsMax', records, waitingRecordsMax);
+  }
+
   #forget(put: PendingPut): PendingPut {
     this.#bytes -= put.bytes;
     this.#records -= put.recordCount;
@@ -283,4 +294,11 @@ export class GroupCommit {
     this.#progress.raise();
     this.#deps.onBreakdown(error);
   }
+}
+
+function overloaded(limit: string, wanted: number, max: number): ShardError {
+  return new ShardError('overloaded', `${wanted} would wait, at most ${max} may (${limit})`, {
+    retriable: true,
+    details: { limit, wanted, max },
+  });
 }

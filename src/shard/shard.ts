@@ -24,11 +24,10 @@ import { Reopening } from './reopening.ts';
 import { checkShardSettings, type ShardSettings } from './settings.ts';
 import { describeCheckpoint, type ShardCheckpoint } from './shard-checkpoint.ts';
 import { ShardError } from './shard-error.ts';
+import { HookCaller, type ShardHooks, type ShardState } from './shard-hooks.ts';
 import type { PublishedCheckpoint } from './start-up.ts';
 import type { Store, StoreDeps } from './store.ts';
 import { StoreSeat } from './store-seat.ts';
-
-export type ShardState = 'open' | 'recovering' | 'disk-full' | 'failed' | 'closing' | 'closed';
 
 export interface ShardDeps {
   /** The disk below the shard's directory. */
@@ -41,21 +40,12 @@ export interface ShardDeps {
   readonly hooks?: ShardHooks;
 }
 
-/** Told what happens. Never waited for; nothing that they throw reaches the shard. */
-export interface ShardHooks {
-  /** A checkpoint became durable; also once after opening. */
-  readonly onCheckpoint?: (checkpoint: ShardCheckpoint) => void;
-  readonly onState?: (state: ShardState, cause: Error | undefined) => void;
-  readonly onRound?: (round: Round) => void;
-  /** Progress of the long parts of opening. */
-  readonly onProgress?: (done: number, total: number, phase: string) => void;
-}
-
 export class Shard {
   readonly #deps: ShardDeps;
   readonly #settings: ShardSettings;
   readonly #storeDeps: StoreDeps;
   readonly #lock: HeldLock;
+  readonly #hooks: HookCaller;
   readonly #seat: StoreSeat;
   readonly #puts: GroupCommit;
   readonly #desk: LookupDesk;
@@ -71,6 +61,7 @@ export class Shard {
     this.#settings = settings;
     this.#storeDeps = storeDeps;
     this.#lock = lock;
+    this.#hooks = new HookCaller(deps.hooks ?? {}, deps.logger);
     this.#seat = new StoreSeat(store, (error) => deps.logger.warn({ error }, 'release-failed'));
     this.#puts = new GroupCommit({
       clock: deps.clock,
@@ -149,11 +140,6 @@ export class Shard {
     this.#requireIntake();
     checkRequest(request, Math.floor(this.#settings.engine.tableChangesMax / 4));
     const put = new PendingPut(request, this.#deps.clock.monotonicMs());
-    const { waitingBytesMax, waitingRecordsMax } = this.#settings;
-    if (this.#puts.putCount > 0) {
-      this.#requireRoom('waitingBytesMax', this.#puts.bytes + put.bytes, waitingBytesMax);
-      this.#requireRoom('waitingRecordsMax', this.#puts.records + put.recordCount, waitingRecordsMax);
-    }
     this.#puts.add(put);
     return put.result;
   }
@@ -252,13 +238,13 @@ export class Shard {
 
   #roundDone(round: Round): void {
     this.#seat.moved.raise();
-    this.#tell((hooks) => hooks.onRound?.(round));
+    this.#hooks.tell((hooks) => hooks.onRound?.(round));
     if (round.kind === 'sync') this.#announce();
   }
 
   #announce(): void {
     const { checkpoint } = this;
-    this.#tell((hooks) => hooks.onCheckpoint?.(checkpoint));
+    this.#hooks.tell((hooks) => hooks.onCheckpoint?.(checkpoint));
   }
 
   #enter(state: ShardState, cause: Error | undefined): void {
@@ -266,15 +252,7 @@ export class Shard {
     if (this.#state === 'closing' && state !== 'closed') return;
     this.#state = state;
     this.#deps.logger.info({ state }, 'shard-state');
-    this.#tell((hooks) => hooks.onState?.(state, cause));
-  }
-
-  #tell(call: (hooks: ShardHooks) => void): void {
-    try {
-      if (this.#deps.hooks !== undefined) call(this.#deps.hooks);
-    } catch (error) {
-      this.#deps.logger.error({ error }, 'hook-failed');
-    }
+    this.#hooks.tell((hooks) => hooks.onState?.(state, cause));
   }
 
   /** Settles when no instance is being opened now: the one in the seat has its last word. */
@@ -288,14 +266,6 @@ export class Shard {
       throw new ShardError('closing', 'the shard is being closed', { retriable: true });
     }
     if (this.#state === 'failed') throw new ShardError('failed', 'the shard cannot go on', { fatal: true });
-  }
-
-  #requireRoom(limit: string, wanted: number, max: number): void {
-    if (wanted <= max) return;
-    throw new ShardError('overloaded', `${wanted} would wait, at most ${max} may (${limit})`, {
-      retriable: true,
-      details: { limit, wanted, max },
-    });
   }
 }
 

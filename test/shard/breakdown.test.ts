@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ShardSettings } from '../../src/shard/settings.ts';
-import type { ShardState } from '../../src/shard/shard.ts';
+import type { ShardState } from '../../src/shard/shard-hooks.ts';
 import type { OperationFilter } from '../simulation/gate.ts';
 import { type OpenedShard, openShard, put, settled, textOf, turns } from './shard-harness.ts';
 
