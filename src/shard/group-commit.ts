@@ -97,6 +97,7 @@ export class GroupCommit {
     this.#delay?.cancel();
     this.#delay = undefined;
     this.#schedule.stop();
+    this.#progress.raise();
     await this.#appendLoop;
     await this.#roundLoop;
     for (const put of [...this.#appended, ...this.#appending]) put.repeat();

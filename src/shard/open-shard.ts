@@ -1,8 +1,10 @@
 import { assert } from '../base/assert.ts';
+import type { Disk } from '../disk/disk.ts';
 import { engineParametersOf } from './engine-settings.ts';
 import { type ExpectedIdentity, identityFile, readIdentity, requireIdentity } from './identity.ts';
 import type { ShardSettings } from './settings.ts';
 import { damaged } from './shard-error.ts';
+import { spaceProbeFile } from './space-probe.ts';
 import { decideStart, type PublishedCheckpoint, type VolumeState } from './start-up.ts';
 import { Store, type StoreDeps } from './store.ts';
 import { createVolume, readVolume } from './volume.ts';
@@ -19,6 +21,7 @@ export async function openShardStore(
   await requireVolumeIdentity(deps, volume, expected);
   const action = decideStart(volume, published, { trustVolume });
   deps.logger.info({ found: volume.kind, action: action.kind }, 'shard-start');
+  await removeProbe(deps.disk);
   if (action.kind === 'open') return Store.open(deps);
   return action.kind === 'create' ? createVolume(deps, expected) : createVolume(deps, expected, action.instance);
 }
@@ -32,4 +35,9 @@ async function requireVolumeIdentity(deps: StoreDeps, volume: VolumeState, expec
   if (identity.instance !== volume.instance) {
     throw damaged(identityFile, `instance ${identity.instance} found, the checkpoint is of ${volume.instance}`);
   }
+}
+
+/** A crash while the free space was tried can have left the file that was written for it. */
+async function removeProbe(disk: Disk): Promise<void> {
+  if ((await disk.stat(spaceProbeFile)) !== undefined) await disk.remove(spaceProbeFile);
 }

@@ -8,8 +8,8 @@
 
 import type { Timer } from '../base/clock.ts';
 import { codeOf, messageOf, PermafrostError } from '../base/errors.ts';
-import type { Disk } from '../disk/disk.ts';
 import type { ShardSettings } from './settings.ts';
+import { probeSpace } from './space-probe.ts';
 import { Store, type StoreDeps } from './store.ts';
 
 export type ReopenPhase = 'disk-full' | 'recovering';
@@ -20,10 +20,6 @@ export interface ReopenListener {
   /** An attempt to open begins; `over` settles when it has ended. */
   attempt(over: Promise<void>): void;
 }
-
-/** File that is written to see whether there is space. */
-export const spaceProbeFile = 'space-probe';
-const probeChunkSize = 1024 * 1024;
 
 export class Reopening {
   readonly #deps: StoreDeps;
@@ -107,19 +103,6 @@ export function isDiskFull(error: unknown): boolean {
 function isRefusal(error: unknown): boolean {
   const refusals = ['corruption', 'checkpoint-mismatch', 'not-empty', 'invalid-settings', 'damaged', 'version-unknown'];
   return !(error instanceof PermafrostError) || refusals.includes(error.code);
-}
-
-/** Fails unless `size` bytes more fit on the disk. Leaves nothing. */
-export async function probeSpace(disk: Disk, size: number): Promise<void> {
-  const file = await disk.open(spaceProbeFile, { create: true });
-  try {
-    const chunk = Buffer.alloc(Math.min(size, probeChunkSize), 1);
-    for (let offset = 0; offset < size; offset += chunk.length) await file.write(offset, chunk);
-    await file.sync();
-  } finally {
-    await file.close();
-    await disk.remove(spaceProbeFile);
-  }
 }
 
 function nothing(): void {}

@@ -134,6 +134,15 @@ describe('when the disk is full', () => {
     assert.deepEqual(await settled(shard.close(), clock), { clean: true });
   });
 
+  test('a crash while space was tried leaves nothing for long', async () => {
+    const { shard, clock, disk } = await openWatched();
+    await settled(shard.put(put('p0', { a: '0' })), clock);
+    disk.place('space-probe', Buffer.alloc(100));
+    const again = await openShard(disk.crash('synced'));
+    assert.ok(!again.disk.files().includes('space-probe'));
+    await again.shard.close();
+  });
+
   test('closing gives the puts back', async () => {
     const { shard, clock, disk } = await openWatched();
     disk.failAt(isWrite, 'enospc', Number.POSITIVE_INFINITY);
