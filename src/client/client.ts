@@ -20,13 +20,14 @@ import { type ClientDependencies, type ClientOptions, type ClientSettings, settl
  *
  * States: connected → closing → closed. An outage of Redis changes no state: calls wait for its end until their
  * deadlines. A `put` that resolves is on disk; one that rejects may be on disk all the same, except where its error's code
- * says that nothing was sent. Two connections to Redis, one queue for replies, one heartbeat key; `close` removes the
+ * says that nothing was sent. Three connections to Redis, one queue for replies, one heartbeat key; `close` removes the
  * last two. What a killed client leaves is removed by the workers' janitor.
  */
 export class Client {
   /** Name of this client in Redis: where replies go. */
   readonly id: ClientId;
   readonly #redis: Redis;
+  readonly #sending: Redis;
   readonly #settings: ClientSettings;
   readonly #sender: JobSender;
   readonly #router: ReplyRouter;
@@ -36,12 +37,13 @@ export class Client {
   readonly #lookups: Lookups;
   #closing: Promise<void> | undefined;
 
-  private constructor(redis: Redis, id: ClientId, settings: ClientSettings) {
+  private constructor(redis: Redis, sending: Redis, id: ClientId, settings: ClientSettings) {
     this.id = id;
     this.#redis = redis;
+    this.#sending = sending;
     this.#settings = settings;
     this.#router = new ReplyRouter(settings.callCountMax);
-    this.#sender = new JobSender(redis, settings);
+    this.#sender = new JobSender(redis, sending, settings);
     this.#heartbeat = new Heartbeat(redis, id, settings);
     this.#replies = new ReplyWorker(redis, id, settings, (message) => this.#router.deliver(message));
     this.#puts = new Puts(settings, id, this.#sender, this.#router);
@@ -55,8 +57,9 @@ export class Client {
   static async connect(options: ClientOptions, dependencies: ClientDependencies = {}): Promise<Client> {
     const settings = settle(options, dependencies);
     const id = parseClientId(`${settings.name}-${randomBytes(6).toString('hex')}`);
-    const redis = await openRedis(settings);
-    const client = new Client(redis, id, settings);
+    const redis = await openRedis(settings, 'resend');
+    const sending = await openOther(redis, settings);
+    const client = new Client(redis, sending, id, settings);
     try {
       await client.#start();
       return client;
@@ -145,6 +148,7 @@ export class Client {
     await Promise.race([this.#leave(), timeout]);
     timer.cancel();
     this.#redis.disconnect();
+    this.#sending.disconnect();
   }
 
   /** What needs no Redis goes first; the heartbeat goes before the queue, which no worker then makes anew. */
@@ -161,6 +165,16 @@ export class Client {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new ClientError('closed', 'the client is closed');
+  }
+}
+
+/** The second connection; without it the first is given back, too. */
+async function openOther(redis: Redis, settings: ClientSettings): Promise<Redis> {
+  try {
+    return await openRedis(settings, 'reject');
+  } catch (error) {
+    redis.disconnect();
+    throw error;
   }
 }
 

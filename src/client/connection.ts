@@ -8,13 +8,17 @@ const attemptTimeoutMs = 5000;
 const disconnectTimeoutMs = 100;
 
 /**
- * A connection that is ready, and comes back by itself after an outage.
- *
- * Commands given during an outage wait for its end; the client's calls have deadlines of their own. Errors: ClientError
- * `connection` if Redis is not ready within `connectTimeoutMs`; then nothing is left open.
+ * What becomes of commands that are unanswered when the connection breaks: `resend` sends them again when it is back,
+ * which suits what may be done twice; `reject` fails them, so that the sender knows that they may have been carried out.
  */
-export async function openRedis(settings: ClientSettings): Promise<Redis> {
-  const redis = construct(settings.redis);
+export type OnBreak = 'resend' | 'reject';
+
+/**
+ * A connection that is ready, and comes back by itself after an outage. Errors: ClientError `connection` if Redis is not
+ * ready within `connectTimeoutMs`; then nothing is left open.
+ */
+export async function openRedis(settings: ClientSettings, onBreak: OnBreak): Promise<Redis> {
+  const redis = construct(settings.redis, onBreak);
   const last: { error: unknown } = { error: undefined };
   redis.on('error', (error: unknown) => {
     last.error = error;
@@ -29,10 +33,9 @@ export async function openRedis(settings: ClientSettings): Promise<Redis> {
   }
 }
 
-function construct(address: ClientSettings['redis']): Redis {
+function construct(address: ClientSettings['redis'], onBreak: OnBreak): Redis {
   const options = {
-    // Unanswered commands are sent again after an outage, however long: BullMQ's scripts are made for it.
-    maxRetriesPerRequest: null,
+    maxRetriesPerRequest: onBreak === 'resend' ? null : 0,
     enableReadyCheck: true,
     connectTimeout: attemptTimeoutMs,
     // A socket that is closed already is waited for so long: it would keep a process that wants to end.

@@ -14,21 +14,28 @@ const eventCountMax = 100;
 const retryDelayMs = 250;
 const busy = /^(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN)\b/;
 
+const lost = /max retries per request|Connection is closed/;
+
 /**
  * Puts jobs on the shards' queues.
  *
- * A job keeps one BullMQ id over all attempts to add it, so that an attempt whose answer was lost does not double it.
- * While Redis refuses writes for a reason that passes, adding is tried again until the call is settled.
+ * Adding is tried again until the call is settled: while Redis refuses writes for a reason that passes, and after the
+ * connection broke. In the latter case the job may be in Redis already. It keeps its BullMQ id, which makes a second one
+ * impossible while the first is there; and a put says from then on that it is a repetition, because the first may have
+ * been carried out and be gone.
  */
 export class JobSender {
   readonly #redis: Redis;
+  readonly #sending: Redis;
   readonly #settings: ClientSettings;
   readonly #queues = new Map<string, Queue>();
   readonly #backlogs = new Map<number, Backlog>();
   #unsentCount = 0;
 
-  constructor(redis: Redis, settings: ClientSettings) {
+  /** `sending` is a connection that rejects what it has not heard of when it breaks. */
+  constructor(redis: Redis, sending: Redis, settings: ClientSettings) {
     this.#redis = redis;
+    this.#sending = sending;
     this.#settings = settings;
   }
 
@@ -36,14 +43,17 @@ export class JobSender {
   async sendPut(shard: number, job: PutWire, call: PendingCall): Promise<void> {
     await this.#guard(call, async () => {
       await this.#backlog(shard).admit(call);
-      await this.#add(this.#queue(putQueueName(this.#settings.archive, shard)), jobNames.put, job, call);
+      await this.#add(this.#queue(putQueueName(this.#settings.archive, shard)), jobNames.put, job, call, {
+        ...job,
+        repeat: true,
+      });
     });
   }
 
   /** Adds a lookup job. A failure rejects the call. */
   async sendLookup(shard: number, job: LookupWire, call: PendingCall): Promise<void> {
     await this.#guard(call, async () => {
-      await this.#add(this.#queue(lookupQueueName(this.#settings.archive, shard)), jobNames.lookup, job, call);
+      await this.#add(this.#queue(lookupQueueName(this.#settings.archive, shard)), jobNames.lookup, job, call, job);
     });
   }
 
@@ -75,20 +85,26 @@ export class JobSender {
     }
   }
 
-  async #add(queue: Queue, name: string, job: object, call: PendingCall): Promise<void> {
+  async #add(queue: Queue, name: string, job: object, call: PendingCall, repetition: object): Promise<void> {
     const jobId = `${name}-${randomUUID()}`;
+    let current = job;
     while (!call.settled) {
       try {
-        await queue.add(name, job, { jobId });
+        await queue.add(name, current, { jobId });
         call.expectAnswer();
         return;
       } catch (error) {
-        if (!busy.test(messageOf(error))) throw error;
-        if (this.#settings.whenBacklogFull === 'refuse') throw redisError(error);
-        call.expect(() => redisError(error));
-        await pause(this.#settings.clock, retryDelayMs, call);
+        if (lost.test(messageOf(error))) current = repetition;
+        else this.#expectPassing(error, call);
       }
+      await pause(this.#settings.clock, retryDelayMs, call);
     }
+  }
+
+  /** Throws an error that does not pass by itself; and one that does, if the client does not wait. */
+  #expectPassing(error: unknown, call: PendingCall): void {
+    if (!busy.test(messageOf(error)) || this.#settings.whenBacklogFull === 'refuse') throw redisError(error);
+    call.expect(() => redisError(error));
   }
 
   #backlog(shard: number): Backlog {
@@ -104,7 +120,7 @@ export class JobSender {
 
   #openQueue(name: string): Queue {
     const queue = new Queue(name, {
-      connection: this.#redis,
+      connection: this.#sending,
       prefix: queuePrefix,
       // The worker looks at version and policy; in a producer BullMQ's own look prints to the console.
       skipVersionCheck: true,

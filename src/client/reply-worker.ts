@@ -11,7 +11,8 @@ import type { ClientSettings } from './settings.ts';
 const concurrency = 16;
 const lockDurationMs = 20_000;
 const stalledIntervalMs = 5000;
-const blockSeconds = 5;
+/** Short, because a process that closes its client during an outage is kept by the wait that is under way. */
+const blockSeconds = 1;
 const runRetryDelayMs = 1000;
 /** BullMQ has no "for ever"; a stall is a blip of the connection, no reason to lose an answer. */
 const stalledCountMax = 1_000_000;
