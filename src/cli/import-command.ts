@@ -96,22 +96,15 @@ async function itemsOf(
   config: Config,
   terminal: Terminal,
 ): Promise<AsyncIterable<ImportItem>> {
-  if (source === '-') return recordLines(terminal.input, keyPrefix, config, terminal.interrupted);
+  if (source === '-') return recordLines(terminal.input, keyPrefix, config);
   const found = await stat(source).catch((error: unknown) => {
     throw new CliError('unreadable-input', `${source} cannot be read: ${messageOf(error)}`, { cause: error });
   });
   if (found.isDirectory()) return filesBelow(source, { keyPrefix });
-  return recordLines(createReadStream(source, { highWaterMark: 1 << 18 }), keyPrefix, config, terminal.interrupted);
+  return recordLines(createReadStream(source, { highWaterMark: 1 << 18 }), keyPrefix, config);
 }
 
-async function* recordLines(
-  input: Readable,
-  keyPrefix: string,
-  config: Config,
-  interrupted: AbortSignal,
-): AsyncGenerator<ImportItem> {
-  // A stream that waits for its next byte would keep the process alive after Ctrl-C.
-  interrupted.addEventListener('abort', () => input.destroy(), { once: true });
+async function* recordLines(input: Readable, keyPrefix: string, config: Config): AsyncGenerator<ImportItem> {
   for await (const item of recordsIn(input, lineBytesMax(config))) {
     yield item.kind === 'record' ? { ...item, key: `${keyPrefix}${item.key}` } : item;
   }

@@ -21,6 +21,8 @@ const lineMs = 5_000;
 /** The rate is measured over at least this long. */
 const rateWindowMs = 3_000;
 const barWidthMax = 30;
+/** Of a terminal that does not tell, or tells 0. */
+const columnsDefault = 80;
 
 interface Sample {
   readonly atMs: number;
@@ -89,7 +91,7 @@ export class Progress {
       return;
     }
     // One column stays free: a full line would wrap, and could not be drawn over.
-    const width = Math.max(10, (this.#output.columns ?? 80) - 1);
+    const width = Math.max(10, (this.#output.columns || columnsDefault) - 1);
     const line = this.#line(nowMs);
     const bar = this.#bar(Math.min(barWidthMax, width - line.length - 1));
     const text = `${line}${bar}`.slice(0, width);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -46,6 +46,16 @@ test('serves with an append-only file and without eviction, and keeps its data a
     assert.equal(await asked(second, (redis) => redis.get('kept')), 'yes');
   } finally {
     await second.stop();
+  }
+});
+
+test('lies in a process group of its own, so that Ctrl-C leaves it to the worker to end', async (context) => {
+  const server = await startPrivateRedis(await emptyDirectory(context));
+  try {
+    const pid = /process_id:(\d+)/.exec(await asked(server, (redis) => redis.info('server')))?.[1] ?? '';
+    assert.equal(execFileSync('ps', ['-o', 'pgid=', '-p', pid], { encoding: 'utf8' }).trim(), pid);
+  } finally {
+    await server.stop();
   }
 });
 

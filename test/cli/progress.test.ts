@@ -43,6 +43,15 @@ test('a narrow screen gets what fits into one line', () => {
   assert.equal(output.text, '\rarchiving: 1,000 of 1,0');
 });
 
+test('a terminal that says it has no columns is taken for one of eighty', () => {
+  const [output, clock] = [new RecordedOutput({ columns: 0 }), new HandClock()];
+  const progress = new Progress(records, output, clock);
+  clock.nowMs = 1000;
+  progress.update(500, 1000);
+  assert.equal(output.text.length, 1 + 79);
+  assert.match(output.text, /archiving: 500 of 1,000 records \(50%\), 500\/s, 1\.0 s left \[#+\.+\]$/);
+});
+
 test('the bar fills with the share that is done', () => {
   const [output, clock] = [new RecordedOutput({ columns: 120 }), new HandClock()];
   const progress = new Progress(records, output, clock);

@@ -59,6 +59,15 @@ describe('with a Redis and a worker', () => {
     assert.ok((await readFile(output)).equals(bytes));
   });
 
+  test('a reader that leaves early is no error', async () => {
+    await permafrost(['put', 'long'], environment, Buffer.alloc(500_000, 'x'));
+    const run = new CommandRun(['get', 'long'], environment);
+    run.child.stdout?.once('data', () => run.child.stdout?.destroy());
+    const { status, output, notes } = await run.ended();
+    assert.deepEqual([status, notes], [0, '']);
+    assert.ok(output.length < 500_000);
+  });
+
   test('JSON tells machines the receipt and the record, and the cursor leads to it', async () => {
     const put = await permafrost(['put', 'json', 'one', '--json', '--id', 'put-1'], environment);
     const receipt = JSON.parse(put.text);
