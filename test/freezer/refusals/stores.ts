@@ -57,3 +57,27 @@ export const stores: readonly NamedStore[] = [
   { name: 'a compressed store', store: compressed },
   { name: 'an empty store', store: empty },
 ];
+
+/** A copy with one bit changed. */
+export function flipped(bytes: Buffer, offset: number, bit: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8(copy.readUInt8(offset) ^ (1 << bit), offset);
+  return copy;
+}
+
+/** Says what was done to the store when its judgement fails. */
+export async function told<T>(what: string, judged: () => Promise<T>): Promise<T> {
+  try {
+    return await judged();
+  } catch (error) {
+    throw new Error(what, { cause: error });
+  }
+}
+
+/**
+ * Frames carry nothing but their checksum: two value files with frames of the same sizes cannot be told apart by this
+ * format, and the engine does not try. Values that name their keys can be checked by who reads them.
+ */
+export function sizesTellNothing({ end, sealed }: SmallStore): boolean {
+  return sealed.length > 0 && sealed.every((line) => line.valueBytes === end.valueBytes);
+}

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../../../src/freezer/checkpoint.ts';
 import type { FreezerStart } from '../../../src/freezer/start.ts';
 import { diskOf, judge, newest, startsOf } from '../hazards/small-store.ts';
-import { stores } from './stores.ts';
+import { stores, told } from './stores.ts';
 
 /** The same start with another checkpoint. */
 function withCheckpoint(start: FreezerStart, checkpoint: Checkpoint): FreezerStart {
@@ -33,7 +33,9 @@ for (const { name, store } of stores) {
       test(`with a checkpoint that names another end or table, by ${way.name}`, async () => {
         for (const checkpoint of nearby(newest(store).checkpoint)) {
           const start = withCheckpoint(way.start, checkpoint);
-          await told(checkpoint, () => judge(diskOf(store), store.settings, { ...way, start }, 'right'));
+          await told(JSON.stringify(checkpoint), () =>
+            judge(diskOf(store), store.settings, { ...way, start }, 'right'),
+          );
         }
       });
 
@@ -49,17 +51,11 @@ for (const { name, store } of stores) {
             continue;
           }
           const start = withCheckpoint(way.start, checkpoint);
-          await told(checkpoint, () => judge(diskOf(store), store.settings, { ...way, start }, 'right'));
+          await told(JSON.stringify(checkpoint), () =>
+            judge(diskOf(store), store.settings, { ...way, start }, 'right'),
+          );
         }
       });
     }
   });
-}
-
-async function told<T>(what: object, judged: () => Promise<T>): Promise<T> {
-  try {
-    return await judged();
-  } catch (error) {
-    throw new Error(JSON.stringify(what), { cause: error });
-  }
 }
