@@ -15,8 +15,8 @@ import { assert } from '../base/assert.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { appendBatch } from './append-batch.ts';
 import type { PendingPut } from './pending-put.ts';
-import type { ShardSettings } from './settings.ts';
-import { ShardError } from './shard-error.ts';
+import { type Load, PutBacklog } from './put-backlog.ts';
+import { batchRecordsMax, type ShardSettings } from './settings.ts';
 import { Signal } from './signal.ts';
 import type { Store } from './store.ts';
 import { SyncSchedule } from './sync-schedule.ts';
@@ -39,47 +39,28 @@ export interface Round {
 export class GroupCommit {
   readonly #deps: GroupCommitDeps;
   readonly #schedule: SyncSchedule;
-  /** In the order of arrival. */
-  #waiting: PendingPut[] = [];
-  #appending: PendingPut[] = [];
-  #appended: PendingPut[] = [];
-  #bytes = 0;
-  #records = 0;
-  /** Of the appended puts. */
-  #ready = { bytes: 0, records: 0 };
+  readonly #backlog = new PutBacklog();
+  readonly #progress = new Signal();
   #store: Store | undefined;
   #appendLoop: Promise<void> | undefined;
   #roundLoop: Promise<void> | undefined;
   #draining = false;
   #delay: Timer | undefined;
   #lastArchivedAtMs = 0;
-  readonly #progress = new Signal();
 
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps;
     this.#schedule = new SyncSchedule(deps.clock, deps.settings.syncIntervalMs, () => this.#turn());
   }
 
-  /** Bytes of all puts that are not settled. */
-  get bytes(): number {
-    return this.#bytes;
+  /** What is not settled. */
+  get load(): Load {
+    return this.#backlog.load;
   }
 
-  /** Records of all puts that are not settled. */
-  get records(): number {
-    return this.#records;
-  }
-
-  get putCount(): number {
-    return this.#waiting.length + this.#appending.length + this.#appended.length;
-  }
-
-  /** Takes a put, or throws `overloaded` when too much waits. A put that finds nothing before it is always taken. */
+  /** Takes a put, or throws `overloaded` when too much waits. */
   add(put: PendingPut): void {
-    if (this.putCount > 0) this.#requireRoom(put);
-    this.#bytes += put.bytes;
-    this.#records += put.recordCount;
-    this.#waiting.push(put);
+    this.#backlog.add(put, this.#deps.settings);
     this.#turn();
   }
 
@@ -100,18 +81,14 @@ export class GroupCommit {
     this.#progress.raise();
     await this.#appendLoop;
     await this.#roundLoop;
-    for (const put of [...this.#appended, ...this.#appending]) put.repeat();
-    this.#waiting = [...this.#appended, ...this.#appending, ...this.#waiting];
-    this.#appended = [];
-    this.#appending = [];
-    this.#ready = { bytes: 0, records: 0 };
+    this.#backlog.repeat();
     this.#progress.raise();
   }
 
   /** Commits without delay until no put is left, or the loops are stopped. */
   async drain(): Promise<void> {
     this.#draining = true;
-    while (this.#store !== undefined && this.putCount > 0) {
+    while (this.#store !== undefined && this.load.puts > 0) {
       const { raised } = this.#progress;
       this.#turn();
       await raised;
@@ -122,36 +99,23 @@ export class GroupCommit {
   /** Refuses all puts that are left. */
   refuseAll(error: Error): void {
     assert(this.#store === undefined, 'only when the loops are stopped');
-    for (const put of this.#waiting) this.#forget(put).refuse(error);
-    this.#waiting = [];
+    this.#backlog.refuseAll(error);
   }
 
   /** Starts what is to be done and does not run. */
   #turn(): void {
     const store = this.#store;
     if (store === undefined) return;
-    if (this.#appendLoop === undefined && this.#waiting.length > 0) this.#appendLoop = this.#append(store);
+    if (this.#appendLoop === undefined && this.#backlog.hasWaiting) this.#appendLoop = this.#append(store);
     if (this.#roundLoop === undefined && this.#nextRound(store) !== undefined) this.#roundLoop = this.#rounds(store);
-    this.#armDelay();
+    if (this.#roundLoop === undefined) this.#armDelay();
   }
 
   async #append(store: Store): Promise<void> {
     // Puts that arrive in one turn of the event loop share a batch.
     await undefined;
     try {
-      while (this.#store === store && this.#waiting.length > 0) {
-        this.#appending = this.#takeBatch();
-        if (!(await this.#makeRoom(store))) break;
-        const nowMs = Math.max(this.#lastArchivedAtMs, this.#deps.clock.wallMs());
-        this.#lastArchivedAtMs = nowMs;
-        const { appended, refused } = await appendBatch(store.freezer, this.#appending, nowMs);
-        this.#appending = [];
-        this.#collect(appended);
-        for (const { put, error } of refused) this.#forget(put).refuse(error);
-        this.#settleCovered(store);
-        this.#progress.raise();
-        this.#turn();
-      }
+      while (this.#store === store && this.#backlog.hasWaiting) await this.#appendNext(store);
     } catch (error) {
       this.#breakDown(store, error);
     } finally {
@@ -160,21 +124,28 @@ export class GroupCommit {
     this.#turn();
   }
 
+  async #appendNext(store: Store): Promise<void> {
+    const { commitBytesMax, commitRecordsMax, engine } = this.#deps.settings;
+    const recordsMax = Math.min(commitRecordsMax, batchRecordsMax(engine));
+    const batch = this.#backlog.takeBatch(commitBytesMax, recordsMax);
+    const recordCount = batch.reduce((sum, put) => sum + put.recordCount, 0);
+    if (!(await this.#makeRoom(store, recordCount))) return;
+    this.#lastArchivedAtMs = Math.max(this.#lastArchivedAtMs, this.#deps.clock.wallMs());
+    const { appended, refused } = await appendBatch(store.freezer, batch, this.#lastArchivedAtMs);
+    this.#backlog.batchAppended(appended, refused);
+    this.#schedule.appended(recordCount);
+    this.#settle(store);
+    this.#progress.raise();
+    this.#turn();
+  }
+
   async #rounds(store: Store): Promise<void> {
     try {
-      for (
-        let kind = this.#nextRound(store);
-        kind !== undefined && this.#store === store;
-        kind = this.#nextRound(store)
-      ) {
+      while (this.#store === store) {
+        const kind = this.#nextRound(store);
+        if (kind === undefined) break;
         const startedMs = this.#deps.clock.monotonicMs();
-        if (this.#appended.length > 0) await store.commit();
-        let putCount = this.#settleCovered(store);
-        if (kind === 'sync') {
-          await store.sync({ clean: false });
-          this.#schedule.restart();
-          putCount += this.#settleCovered(store);
-        }
+        const putCount = await this.#round(store, kind);
         this.#deps.onRound({ kind, putCount, durationMs: this.#deps.clock.monotonicMs() - startedMs });
         this.#progress.raise();
       }
@@ -186,71 +157,49 @@ export class GroupCommit {
     this.#turn();
   }
 
-  #collect(appended: readonly PendingPut[]): void {
-    for (const put of appended) {
-      this.#appended.push(put);
-      this.#ready.bytes += put.bytes;
-      this.#ready.records += put.recordCount;
-      this.#schedule.appended(put.recordCount);
-    }
+  /** One commit, and the sync behind it if that is due; gives the number of puts that it settled. */
+  async #round(store: Store, kind: Round['kind']): Promise<number> {
+    if (this.#backlog.appended.puts > 0) await store.commit();
+    const putCount = this.#settle(store);
+    if (kind === 'commit') return putCount;
+    this.#schedule.begin();
+    await store.sync({ clean: false });
+    this.#schedule.restart();
+    return putCount + this.#settle(store);
   }
 
-  #nextRound(store: Store): 'commit' | 'sync' | undefined {
+  #nextRound(store: Store): Round['kind'] | undefined {
     if (this.#schedule.isDue(store.freezer)) return 'sync';
-    return this.#appended.length > 0 && this.#isCommitDue() ? 'commit' : undefined;
+    return this.#backlog.appended.puts > 0 && this.#isCommitDue() ? 'commit' : undefined;
   }
 
   #isCommitDue(): boolean {
     const { commitBytesMax, commitRecordsMax, commitPutsMax } = this.#deps.settings;
-    if (this.#draining || this.#appended.length >= commitPutsMax) return true;
-    if (this.#ready.bytes >= commitBytesMax || this.#ready.records >= commitRecordsMax) return true;
+    const { puts, records, bytes } = this.#backlog.appended;
+    if (this.#draining || puts >= commitPutsMax || records >= commitRecordsMax || bytes >= commitBytesMax) return true;
     return this.#leftMs() <= 0;
   }
 
   /** How long the oldest put may still wait; without one, for ever. */
   #leftMs(): number {
-    const oldest = this.#appended[0] ?? this.#appending[0] ?? this.#waiting[0];
+    const { oldest } = this.#backlog;
     if (oldest === undefined) return Number.POSITIVE_INFINITY;
     return oldest.arrivedAtMs + this.#deps.settings.commitDelayMs - this.#deps.clock.monotonicMs();
   }
 
   #armDelay(): void {
     const leftMs = this.#leftMs();
-    if (
-      this.#delay !== undefined ||
-      this.#roundLoop !== undefined ||
-      leftMs <= 0 ||
-      leftMs === Number.POSITIVE_INFINITY
-    )
-      return;
+    if (this.#delay !== undefined || leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
     this.#delay = this.#deps.clock.after(leftMs, () => {
       this.#delay = undefined;
       this.#turn();
     });
   }
 
-  #takeBatch(): PendingPut[] {
-    const { commitBytesMax, commitRecordsMax } = this.#deps.settings;
-    let bytes = 0;
-    let records = 0;
-    const count = this.#waiting.findIndex((put, index) => {
-      bytes += put.bytes;
-      records += put.recordCount;
-      return index > 0 && (bytes > commitBytesMax || records > Math.min(commitRecordsMax, this.#batchRecordsMax));
-    });
-    return this.#waiting.splice(0, count === -1 ? this.#waiting.length : count);
-  }
-
-  /** Records of a batch that always fit beside the changed buckets of a table that is due for a sync. */
-  get #batchRecordsMax(): number {
-    return Math.floor(this.#deps.settings.engine.tableChangesMax / 4);
-  }
-
-  /** Waits for a sync when the batch could change more buckets than fit in memory; false when the loops were stopped. */
-  async #makeRoom(store: Store): Promise<boolean> {
-    const records = this.#appending.reduce((sum, put) => sum + put.recordCount, 0);
+  /** Waits for a sync when the records could change more buckets than fit in memory; false when the loops were stopped. */
+  async #makeRoom(store: Store, recordCount: number): Promise<boolean> {
     const { tableChangesMax } = this.#deps.settings.engine;
-    while (this.#store === store && store.freezer.changedCount + records > tableChangesMax) {
+    while (this.#store === store && store.freezer.changedCount + recordCount > tableChangesMax) {
       this.#schedule.demand();
       const { raised } = this.#progress;
       this.#turn();
@@ -259,34 +208,10 @@ export class GroupCommit {
     return this.#store === store;
   }
 
-  /** Settles the appended puts that are durable, in their order; gives their number. */
-  #settleCovered(store: Store): number {
-    const { committed } = store.freezer;
-    const commit = store.commitNumber;
-    const before = this.#appended.length;
-    this.#appended = this.#appended.filter((put) => {
-      if (!put.isCovered(committed)) return true;
-      this.#forget(put).settle(commit);
-      this.#ready.bytes -= put.bytes;
-      this.#ready.records -= put.recordCount;
-      return false;
-    });
-    if (before > this.#appended.length) this.#progress.raise();
-    return before - this.#appended.length;
-  }
-
-  #requireRoom(put: PendingPut): void {
-    const { waitingBytesMax, waitingRecordsMax } = this.#deps.settings;
-    const bytes = this.#bytes + put.bytes;
-    const records = this.#records + put.recordCount;
-    if (bytes > waitingBytesMax) throw overloaded('waitingBytesMax', bytes, waitingBytesMax);
-    if (records > waitingRecordsMax) throw overloaded('waitingRecordsMax', records, waitingRecordsMax);
-  }
-
-  #forget(put: PendingPut): PendingPut {
-    this.#bytes -= put.bytes;
-    this.#records -= put.recordCount;
-    return put;
+  #settle(store: Store): number {
+    const count = this.#backlog.settle(store.freezer.committed, store.commitNumber);
+    if (count > 0) this.#progress.raise();
+    return count;
   }
 
   #breakDown(store: Store, error: unknown): void {
@@ -295,11 +220,4 @@ export class GroupCommit {
     this.#progress.raise();
     this.#deps.onBreakdown(error);
   }
-}
-
-function overloaded(limit: string, wanted: number, max: number): ShardError {
-  return new ShardError('overloaded', `${wanted} would wait, at most ${max} may (${limit})`, {
-    retriable: true,
-    details: { limit, wanted, max },
-  });
 }

@@ -48,6 +48,11 @@ export const shardDefaults: Omit<ShardSettings, 'archive' | 'shard'> = {
   trustVolume: false,
 };
 
+/** Records of a put, and of a batch of several puts: with them the changed buckets never overflow between two syncs. */
+export function batchRecordsMax(engine: EngineSettings): number {
+  return Math.floor(engine.tableChangesMax / 4);
+}
+
 /** Refuses with `invalid-settings` what would stand still or overflow. The engine checks its own. */
 export function checkShardSettings(settings: ShardSettings): void {
   const positive = [

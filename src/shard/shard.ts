@@ -19,9 +19,10 @@ import { type Answer, LookupDesk, type Question } from './lookup.ts';
 import { openShardStore } from './open-shard.ts';
 import type { HeldLock, OwnerLock } from './owner-lock.ts';
 import { checkRequest, PendingPut } from './pending-put.ts';
+import type { Load } from './put-backlog.ts';
 import type { PutRequest, PutResult } from './put-request.ts';
 import { Reopening } from './reopening.ts';
-import { checkShardSettings, type ShardSettings } from './settings.ts';
+import { batchRecordsMax, checkShardSettings, type ShardSettings } from './settings.ts';
 import { describeCheckpoint, type ShardCheckpoint } from './shard-checkpoint.ts';
 import { ShardError } from './shard-error.ts';
 import { HookCaller, type ShardHooks, type ShardState } from './shard-hooks.ts';
@@ -122,8 +123,8 @@ export class Shard {
   }
 
   /** What waits to become durable. */
-  get waiting(): { readonly puts: number; readonly records: number; readonly bytes: number } {
-    return { puts: this.#puts.putCount, records: this.#puts.records, bytes: this.#puts.bytes };
+  get waiting(): Load {
+    return this.#puts.load;
   }
 
   /** The instance in use, for inspection: counters, table size, resize progress. */
@@ -138,7 +139,7 @@ export class Shard {
    */
   async put(request: PutRequest): Promise<PutResult> {
     this.#requireIntake();
-    checkRequest(request, Math.floor(this.#settings.engine.tableChangesMax / 4));
+    checkRequest(request, batchRecordsMax(this.#settings.engine));
     const put = new PendingPut(request, this.#deps.clock.monotonicMs());
     this.#puts.add(put);
     return put.result;

@@ -21,6 +21,8 @@ export class SyncSchedule {
   #elapsed = false;
   #demanded = false;
   #recordCount = 0;
+  /** Of the records, those that the sync under way covers for certain. */
+  #covered = 0;
 
   constructor(clock: Clock, intervalMs: number, wake: () => void) {
     this.#clock = clock;
@@ -28,9 +30,16 @@ export class SyncSchedule {
     this.#wake = wake;
   }
 
-  /** A sync is done, or a store was opened at its checkpoint: the interval begins. */
+  /** A sync begins. */
+  begin(): void {
+    this.#covered = this.#recordCount;
+  }
+
+  /** The sync is done, or a store was opened at its checkpoint: the interval begins. */
   restart(): void {
+    const left = this.#recordCount - this.#covered;
     this.stop();
+    this.#recordCount = left;
     this.#timer = this.#clock.after(this.#intervalMs, () => {
       this.#elapsed = true;
       this.#wake();
@@ -42,6 +51,7 @@ export class SyncSchedule {
     this.#elapsed = false;
     this.#demanded = false;
     this.#recordCount = 0;
+    this.#covered = 0;
   }
 
   appended(recordCount: number): void {
