@@ -94,6 +94,14 @@ for (const [name, bytes] of [
   });
 }
 
+test('a file that is made anew has nothing of what was there', async () => {
+  const disk = SimulatedDisk.of(new Map([[path, Buffer.alloc(50, 7)]]));
+  const blob = await createBlob(disk, 'partition', 'name');
+  assert.equal(blob.size, 0);
+  await blob.close();
+  assert.equal(disk.bytesOf(path).toString('hex'), '4357494300000000');
+});
+
 test('whatever a crash leaves of a creation, the file is made anew', async () => {
   const whole = new SimulatedDisk();
   await (await createBlob(whole, 'partition', 'name')).close();

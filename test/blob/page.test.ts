@@ -90,3 +90,11 @@ test('one place can be asked by itself', () => {
   assert.equal(matchingChecksum(bytes, pageSize, 1), undefined);
   assert.deepEqual([otherSlot(0), otherSlot(1)], [1, 0]);
 });
+
+test('a size above the page is not believed even when a checksum over so many bytes matches', () => {
+  const bytes = page(good(11), unused);
+  const size = pageSize + 6;
+  encodeChecksum(size, crc32c(bytes.subarray(0, size))).copy(bytes, checksumOffset(pageSize, 1));
+  assert.equal(matchingChecksum(bytes, pageSize, 1), undefined);
+  assert.equal(validatePage(bytes, pageSize)?.size, 11);
+});
