@@ -47,12 +47,16 @@ export interface FoundRecord {
   readonly recordIndex: number;
 }
 
-/** Whether the instance in the seat can be trusted. */
+/** What else happens to the files of the instance in the seat. */
 export interface SeatState {
-  /** Settles when no other instance is being opened; at once when none is. */
-  settled(): Promise<void>;
   /** Counts the beginnings and ends of attempts to open another instance: odd while one runs. */
   readonly disturbances: number;
+  /** Such an attempt began since the instance in the seat failed. */
+  readonly disturbed: boolean;
+  /** Settles when the attempt that runs is over; at once when none does. */
+  attemptOver(): Promise<void>;
+  /** Settles when another instance has taken the seat, or none ever will. */
+  recovered(): Promise<void>;
   /** No instance will ever answer again. */
   readonly closed: boolean;
 }
@@ -81,7 +85,7 @@ export class LookupDesk {
     const answers: (Answer | undefined)[] = questions.map(() => undefined);
     for (let open = questions.map((_, index) => index); open.length > 0; ) {
       if (this.#state.closed) return answers.map((answer) => answer ?? closedAnswer());
-      if (this.#seat.current.saveFailed) await this.#state.settled();
+      if (this.#isUntrusted(this.#seat.current)) await this.#state.recovered();
       open = await this.#ask(questions, open, answers);
     }
     return answers.map((answer) => answer ?? closedAnswer());
@@ -112,11 +116,16 @@ export class LookupDesk {
       store: used,
       replies: await this.#read(used, asked),
     }));
-    if (store !== this.#seat.current) return asked.map(() => 'again');
+    if (store !== this.#seat.current || this.#isUntrusted(store)) return asked.map(() => 'again');
     const disturbed = before % 2 === 1 || before !== this.#state.disturbances;
     if (!disturbed || !replies.some(isFailure)) return replies;
-    await this.#state.settled();
+    await this.#state.attemptOver();
     return replies.map((reply) => (isFailure(reply) ? 'again' : reply));
+  }
+
+  /** Whether the table may be taken back under it. */
+  #isUntrusted(store: Store): boolean {
+    return store.syncFailed && this.#state.disturbed;
   }
 
   async #read(store: Store, asked: readonly Question[]): Promise<readonly Reply[]> {

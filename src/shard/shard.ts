@@ -55,6 +55,7 @@ export class Shard {
   #recovery: Promise<void> = Promise.resolve();
   #opening: Promise<void> = Promise.resolve();
   #disturbances = 0;
+  #disturbed = false;
   #closing: Promise<{ readonly clean: boolean }> | undefined;
 
   private constructor(deps: ShardDeps, settings: ShardSettings, storeDeps: StoreDeps, lock: HeldLock, store: Store) {
@@ -72,12 +73,16 @@ export class Shard {
     });
     const shard = this;
     this.#desk = new LookupDesk(this.#seat, {
-      settled: () => shard.#whenSettled(),
+      attemptOver: () => shard.#opening,
+      recovered: () => shard.#recovery,
+      get disturbed() {
+        return shard.#disturbed;
+      },
       get disturbances() {
         return shard.#disturbances;
       },
       get closed() {
-        return shard.#state === 'closed' || (shard.#state === 'failed' && shard.#seat.current.saveFailed);
+        return shard.#state === 'closed' || (shard.#state === 'failed' && shard.#seat.current.syncFailed);
       },
     });
   }
@@ -201,6 +206,7 @@ export class Shard {
       phase: (phase) => this.#enter(phase, asError(cause)),
       attempt: (over) => {
         this.#disturbances++;
+        this.#disturbed = true;
         this.#opening = over.finally(() => {
           this.#disturbances++;
         });
@@ -219,6 +225,7 @@ export class Shard {
   }
 
   #goOn(store: Store): void {
+    this.#disturbed = false;
     this.#seat.replace(store);
     if (this.#state === 'closing') return;
     this.#enter('open', undefined);
@@ -254,12 +261,6 @@ export class Shard {
     this.#state = state;
     this.#deps.logger.info({ state }, 'shard-state');
     this.#hooks.tell((hooks) => hooks.onState?.(state, cause));
-  }
-
-  /** Settles when no instance is being opened now: the one in the seat has its last word. */
-  async #whenSettled(): Promise<void> {
-    await this.#opening;
-    if (this.#seat.current.saveFailed && this.#state !== 'failed') await this.#recovery;
   }
 
   #requireIntake(): void {

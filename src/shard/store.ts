@@ -44,7 +44,7 @@ export class Store {
   readonly freezer: Freezer<Envelope>;
   readonly #deps: StoreDeps;
   readonly #files: StoreFiles;
-  #saveFailed = false;
+  #syncFailed = false;
   #filesClosed = false;
 
   constructor(deps: StoreDeps, files: StoreFiles, freezer: Freezer<Envelope>) {
@@ -89,11 +89,11 @@ export class Store {
   }
 
   /**
-   * Whether the table on disk may be ahead of its checkpoint file: then another instance may take heads back that
-   * this one no longer has in memory, and this one must not answer reads any more.
+   * Whether a sync failed. The table on disk may then be ahead of the checkpoint, in heads and in size; once another
+   * instance has begun to take that back, this one must not answer reads any more.
    */
-  get saveFailed(): boolean {
-    return this.#saveFailed;
+  get syncFailed(): boolean {
+    return this.#syncFailed;
   }
 
   /** Makes everything durable that was appended before. */
@@ -103,7 +103,12 @@ export class Store {
 
   /** Commits, writes the table and replaces the checkpoint; with `clean` nothing may be written afterwards. */
   async sync(options: { readonly clean: boolean }): Promise<SavedCheckpoint> {
-    await this.freezer.sync((checkpoint, table) => this.#save(checkpoint, table, options.clean));
+    try {
+      await this.freezer.sync((checkpoint, table) => this.#save(checkpoint, table, options.clean));
+    } catch (error) {
+      this.#syncFailed = true;
+      throw error;
+    }
     return this.saved;
   }
 
@@ -127,21 +132,16 @@ export class Store {
   }
 
   async #save(checkpoint: Checkpoint, table: TableState, clean: boolean): Promise<void> {
-    try {
-      await this.#files.checkpoint.write({
-        checkpoint,
-        table,
-        clean,
-        instance: this.saved.instance,
-        valueBytes: this.freezer.committed.valueBytes,
-        tableBytes: await tableBytesOf(this.#deps.disk),
-        resizeFrequency: this.#deps.engine.tableResizeFrequency,
-        savedAtMs: this.#deps.clock.wallMs(),
-      });
-    } catch (error) {
-      this.#saveFailed = true;
-      throw error;
-    }
+    await this.#files.checkpoint.write({
+      checkpoint,
+      table,
+      clean,
+      instance: this.saved.instance,
+      valueBytes: this.freezer.committed.valueBytes,
+      tableBytes: await tableBytesOf(this.#deps.disk),
+      resizeFrequency: this.#deps.engine.tableResizeFrequency,
+      savedAtMs: this.#deps.clock.wallMs(),
+    });
   }
 }
 

@@ -181,3 +181,58 @@ test('an opening that was interrupted at any point of a creation begins anew', a
     }
   }
 });
+
+describe('opening after a kill', () => {
+  const roomyEngine = { ...tinyEngine, valueTargetSize: 100_000, tableInitialSize: 64, tableResizeFrequency: 200 };
+
+  /** Four commits behind the checkpoint, each of one record with a payload of its own letter. */
+  async function killed(): Promise<SimulatedDisk> {
+    const { shard, disk, clock } = await openShard(undefined, { engine: roomyEngine });
+    for (const letter of ['A', 'B', 'C', 'D']) {
+      await settled(shard.put(put(letter, { [letter]: letter.repeat(30) })), clock);
+    }
+    assert.equal(shard.checkpoint.epoch, 1);
+    return disk.crash('all');
+  }
+
+  function rot(disk: SimulatedDisk, letter: string): void {
+    disk.mutate('value/0000000000000000', (bytes) => {
+      bytes[bytes.indexOf(letter.repeat(30)) + 5] = 0x21;
+      return bytes;
+    });
+  }
+
+  test('finds every commit behind the checkpoint, and sits at a new checkpoint at once', async () => {
+    const { shard } = await openShard(await killed(), { engine: roomyEngine });
+    for (const letter of ['A', 'B', 'C', 'D']) assert.equal(await textOf(shard, letter), `=${letter.repeat(30)}`);
+    assert.equal(shard.checkpoint.epoch, 2);
+    assert.equal(shard.checkpoint.records, 4);
+    await shard.close();
+  });
+
+  test('refuses when something below the commit mark is missing, and changes nothing', async () => {
+    for (const letter of ['A', 'B', 'C']) {
+      const disk = await killed();
+      rot(disk, letter);
+      await refused(disk, 'corruption', { engine: roomyEngine });
+    }
+  });
+
+  test('cuts a torn tail beyond the commit mark', async () => {
+    const disk = await killed();
+    rot(disk, 'D');
+    const { shard } = await openShard(disk, { engine: roomyEngine });
+    assert.deepEqual([await textOf(shard, 'C'), await textOf(shard, 'D')], [`=${'C'.repeat(30)}`, 'missing']);
+    await shard.close();
+  });
+
+  test('does not take a new shard with one rotten slot for an interrupted creation', async () => {
+    for (const slotAt of [0, 4096]) {
+      const disk = await killed();
+      disk.mutate('checkpoint', (bytes) => bytes.fill(0, slotAt, slotAt + 100));
+      const { shard } = await openShard(disk, { engine: roomyEngine });
+      assert.equal(await textOf(shard, 'A'), `=${'A'.repeat(30)}`);
+      await shard.close();
+    }
+  });
+});
