@@ -1,7 +1,7 @@
 /** Files that are shorter, longer, missing, exchanged or rotten. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fileOf, judge, makeStore, putsOf, startsOf, tampered, type Verdict } from '../hazards/small-store.ts';
+import { fileOf, judge, makeStore, type NamedStart, putsOf, startsOf, tampered } from '../hazards/small-store.ts';
 import { flipped, sizesTellNothing, stores, told } from './stores.ts';
 
 for (const { name, store } of stores) {
@@ -78,8 +78,7 @@ describe('a commit that went through several sections, none of which the mark co
   test('is refused by roll-forward when one of them is gone or rotten: a crash takes only the last', async () => {
     const store = await makeStore([{ sync: putsOf(1) }, { commit: putsOf(2, 3, 4, 5, 6) }], { valueTargetSize: 1 });
     assert.equal(store.end.section, 5);
-    const [, way] = startsOf(store);
-    assert.ok(way?.name === 'roll-forward');
+    const way: NamedStart = startsOf(store).find(({ name }) => name === 'roll-forward') ?? assert.fail();
     for (const section of [1, 2, 3, 4]) {
       for (const path of [`key/000000000000000${section}`, `value/000000000000000${section}`]) {
         const changes: readonly ((files: Map<string, Buffer>) => unknown)[] = [
@@ -88,7 +87,7 @@ describe('a commit that went through several sections, none of which the mark co
           (files: Map<string, Buffer>) => files.set(path, Buffer.alloc(8)),
         ];
         for (const change of changes) {
-          const verdict = await told<Verdict>(path, () => judge(tampered(store, change), store.settings, way, 'right'));
+          const verdict = await told(path, () => judge(tampered(store, change), store.settings, way, 'right'));
           assert.equal(verdict.kind, 'refused', path);
         }
       }
