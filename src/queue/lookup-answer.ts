@@ -32,7 +32,7 @@ type Asked = RecordKey | LookupCursor;
 /** What came of a slice: answers, or why there are none. */
 type Sliced = readonly Answer[] | 'expired' | 'unavailable';
 
-/** A result a question, first the keys, then the cursors. Never rejects. */
+/** A result a question, first the keys, then the cursors. Nothing is read after the deadline. Never rejects. */
 export async function answerLookup(
   job: LookupJob,
   deadlineMs: number,
@@ -62,11 +62,6 @@ export async function answerLookup(
     start += slice.length;
   }
   return asked.map((question) => answers.get(question) ?? wrongShard(question, shard));
-}
-
-/** The results of a lookup that came too late: nothing was read. */
-export function expiredResults(job: LookupJob): readonly LookupResult[] {
-  return [...job.keys, ...job.cursors].map((question) => ({ ...echo(question), outcome: 'expired' }));
 }
 
 async function askShard(slice: readonly Asked[], deadlineMs: number, deps: AnswerDeps): Promise<Sliced> {

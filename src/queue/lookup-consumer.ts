@@ -13,7 +13,7 @@ import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { encodeReply, type LookupOutcome, type LookupResult, refusalReply, replyParts } from '../protocol/reply.ts';
 import { toWireError } from '../protocol/wire-error.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
-import { answerLookup, expiredResults } from './lookup-answer.ts';
+import { answerLookup } from './lookup-answer.ts';
 import type { ReplySender } from './reply-sender.ts';
 import type { ShardPort } from './shard-port.ts';
 
@@ -79,11 +79,8 @@ export class LookupConsumer {
     if (!(await replies.isAlive(lookup.replyTo))) {
       return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
     }
-    const expired = clock.wallMs() >= deadlineMs;
     const deps = { shard, clock, log, limits: this.#settings.limits };
-    const results = expired
-      ? expiredResults(lookup)
-      : await answerLookup(lookup, deadlineMs, this.#settings.shard, deps);
+    const results = await answerLookup(lookup, deadlineMs, this.#settings.shard, deps);
     const messages = [...replyParts(lookup.id, results)].map(encodeReply);
     const timeoutMs = Math.max(deadlineMs - clock.wallMs(), deliveryTimeoutMinMs);
     await replies.send(lookup.replyTo, { name: jobNames.reply, messages }, timeoutMs);

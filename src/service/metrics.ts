@@ -12,10 +12,17 @@ export interface ShardFacts {
   /** Age of the oldest put that no checkpoint covers yet; 0 when there is none. */
   readonly unsyncedAgeS: number;
   readonly tableBuckets: number;
+  /** Part of the running resize that is done; 1 when none runs. */
+  readonly resizeProgress: number;
+  /** What the engine counted since the shard's files were opened, by operation. */
+  readonly operations: Readonly<Record<EngineOperation, number>>;
   readonly recoveryS: number;
   /** Lookups only: the shard cannot store any more. */
   readonly readOnly: boolean;
 }
+
+/** As in the engine's counters. An unnecessary read or write is one that a better placed record would have saved. */
+export type EngineOperation = 'put' | 'get' | 'has' | 'unnecessary-read' | 'unnecessary-write' | 'resize';
 
 /** What the gauges show; read at each scrape. A part that is not known yet is left out. */
 export interface MetricSources {
@@ -144,6 +151,11 @@ export class Metrics implements QueueObserver {
     );
     this.#shown('table_buckets', 'Buckets of the table.', () => shard()?.tableBuckets);
     this.#shown('table_load_ratio', 'Records for each bucket of the table.', () => ratioOf(shard()));
+    this.#shown('resize_progress_ratio', 'Part of the running resize that is done.', () => shard()?.resizeProgress);
+    const operations = this.#counter('engine_operations_total', 'Operations of the engine.', ['operation'], () => {
+      operations.reset();
+      for (const [operation, count] of Object.entries(shard()?.operations ?? {})) operations.inc({ operation }, count);
+    });
     this.#shown('recovery_duration_seconds', 'How long the last opening took.', () => shard()?.recoveryS);
     this.#shown('readonly', '1 when the shard cannot store any more.', () => flag(shard()?.readOnly));
   }
@@ -170,8 +182,13 @@ export class Metrics implements QueueObserver {
     });
   }
 
-  #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
-    return new Counter({ name: `permafrost_${name}`, help, labelNames, registers: [this.#registry] });
+  #counter<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    collect: () => void = () => {},
+  ): Counter<L> {
+    return new Counter({ name: `permafrost_${name}`, help, labelNames, registers: [this.#registry], collect });
   }
 
   #histogram<L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[]): Histogram<L> {

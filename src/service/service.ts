@@ -322,11 +322,21 @@ class WorkerService implements Service {
   #shardFacts(): ShardFacts | undefined {
     const shard = this.#shard;
     if (shard === undefined) return undefined;
+    const { counters, resizing, tableSize } = shard.freezer;
     return {
       epoch: shard.checkpoint.epoch,
       records: this.#records(),
       unsyncedAgeS: this.#unsynced.seconds,
-      tableBuckets: shard.freezer.tableSize,
+      tableBuckets: tableSize,
+      resizeProgress: resizing === undefined ? 1 : resizing / tableSize,
+      operations: {
+        put: counters.puts,
+        get: counters.gets,
+        has: counters.has,
+        'unnecessary-read': counters.unnecessaryReads,
+        'unnecessary-write': counters.unnecessaryWrites,
+        resize: counters.resizes,
+      },
       recoveryS: this.#recoveryMs / 1000,
       readOnly: shard.state === 'failed',
     };

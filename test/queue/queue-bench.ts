@@ -97,11 +97,11 @@ export class QueueBench {
   }
 
   /** The next message on a reply list, as JSON. */
-  async nextOnList(list: string): Promise<unknown> {
+  async nextOnList(list: string, timeoutS = 10): Promise<unknown> {
     const popper = this.redis.duplicate();
     try {
-      const [, text] = (await popper.blpop(replyListKey(archive, parseClientId(list)), 10)) ?? [];
-      if (text === undefined) throw new Error('no message within 10 s');
+      const [, text] = (await popper.blpop(replyListKey(archive, parseClientId(list)), timeoutS)) ?? [];
+      if (text === undefined) throw new Error(`no message within ${timeoutS} s`);
       return JSON.parse(text);
     } finally {
       popper.disconnect();

@@ -26,15 +26,22 @@ suite('a Redis that fails', () => {
     bench = undefined;
   });
 
-  test('completes jobs that were committed while Redis was restarting', async () => {
+  test('completes jobs that were committed while Redis was away for several attempts to reach it', async () => {
     const shard = new FakeShard();
-    bench = new QueueBench(server, shard).run();
+    let troubles = 0;
+    const outage = Promise.withResolvers<void>();
+    const redisTrouble = (): void => {
+      troubles += 1;
+      if (troubles > 6) outage.resolve();
+    };
+    bench = new QueueBench(server, shard, { observer: { redisTrouble } }).run();
     const jobs = await bench.puts.addBulk(
       Array.from({ length: 10 }, (_, index) => ({ name: 'put', data: putOf(`p${index}`) })),
     );
     await shard.arrived(10);
     await server.shutdown();
     shard.commit();
+    await outage.promise;
     await server.restart();
     for (const job of jobs) await bench.nextEvent(bench.puts, 'completed', String(job.id));
     assert.deepEqual(await bench.puts.getJobCounts('active', 'wait', 'failed'), { active: 0, wait: 0, failed: 0 });
@@ -75,6 +82,15 @@ suite('a Redis that fails', () => {
     await gone.restart();
     await other.close();
     await gone.stop();
+  });
+
+  test('closes well right after Redis came back', async () => {
+    const back = await startRedis();
+    const other = new QueueBench(back, new FakeShard()).run();
+    await other.nextOnList('nothing', 0.1).catch(() => {});
+    await back.restart();
+    assert.deepEqual(await other.close(10_000), [true, true]);
+    await back.stop();
   });
 
   test('finishes the jobs in hand before it closes', async () => {

@@ -7,6 +7,8 @@ const facts: ShardFacts = {
   records: 300,
   unsyncedAgeS: 1.5,
   tableBuckets: 100,
+  resizeProgress: 0.5,
+  operations: { put: 3, get: 2, has: 0, 'unnecessary-read': 1, 'unnecessary-write': 0, resize: 0 },
   recoveryS: 0.2,
   readOnly: false,
 };
@@ -65,12 +67,14 @@ test('shows the state of shard, disk, queues and intake at each scrape', async (
       'permafrost_checkpoint_epoch',
       'permafrost_table_load_ratio',
       'permafrost_readonly',
+      'permafrost_resize_progress_ratio',
+      'permafrost_engine_operations_total{operation="unnecessary-read"}',
       'permafrost_disk_free_bytes',
       'permafrost_queue_jobs{queue="put",state="waiting"}',
       'permafrost_intake_paused{reason="redis"}',
       'permafrost_intake_paused{reason="low-disk"}',
     ].map((name) => now.get(name)),
-    [7, 3, 0, 1000, 9, 1, 0],
+    [7, 3, 0, 0.5, 1, 1000, 9, 1, 0],
   );
 });
 

@@ -60,6 +60,11 @@ export class Producer {
     }
   }
 
+  /** Messages that wait on the list. */
+  pending(): Promise<number> {
+    return this.redis.llen(replyListKey(this.#archive, parseClientId(this.#list)));
+  }
+
   /** Receipts of so many puts; an id may come more than once. */
   async receipts(ids: ReadonlySet<string>): Promise<void> {
     const missing = new Set(ids);

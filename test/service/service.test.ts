@@ -150,6 +150,21 @@ suite('service', () => {
     assert.equal(service.status().records, 1);
   });
 
+  test('answers the lookups in hand before the shard closes', async () => {
+    const service = await start();
+    const texts = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`k${index}`, 'x'.repeat(1000)]));
+    await producer.put('p1', texts);
+    await producer.receipts(new Set(['p1']));
+    for (let count = 0; count < 100; count += 1) await producer.lookup(`q${count}`, Object.keys(texts));
+    await producer.next();
+    assert.deepEqual(await service.stop(), { clean: true, drained: true });
+    assert.equal(await producer.lookups.getActiveCount(), 0);
+    for (let left = await producer.pending(); left > 0; left -= 1) {
+      const message = await producer.next();
+      assert.ok(message.kind === 'reply' && message.reply.results.every(({ outcome }) => outcome === 'found'));
+    }
+  });
+
   test('stops within its deadline, and well, while Redis is gone', async () => {
     const gone = await startRedis();
     const service = await start({ 'redis-url': gone.url, 'close-deadline-ms': '2000' });

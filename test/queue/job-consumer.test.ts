@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import { defaultLimits } from '../../src/protocol/limits.ts';
+import { openConnection } from '../../src/queue/connection.ts';
+import { JobConsumer } from '../../src/queue/job-consumer.ts';
+import { silentObserver } from '../../src/queue/queue-observer.ts';
+import { ThrottledLog } from '../../src/queue/throttled-log.ts';
+import { startRedis } from '../redis/redis-server.ts';
+
+test('tries a job that meets a bug of ours once, fetches nothing before run, and keeps so many failed jobs', async () => {
+  const server = await startRedis();
+  const redis = new Redis(server.url, { maxRetriesPerRequest: null });
+  const queue = new Queue('jobs', { connection: redis, prefix: 'permafrost' });
+  const settings = {
+    queue: 'jobs',
+    concurrency: 1,
+    limits: defaultLimits,
+    lockDurationMs: 20_000,
+    stalledIntervalMs: 5000,
+    failedCountMax: 2,
+    failedAgeMaxS: 3600,
+  };
+  const deps = {
+    connection: openConnection({ url: server.url, username: '', password: '', tlsCaFile: '' }, 'test'),
+    clock: systemClock,
+    logger: silentLogger,
+    log: new ThrottledLog(silentLogger, systemClock),
+    observer: silentObserver,
+  };
+  const done = Promise.withResolvers<void>();
+  const taken: string[] = [];
+  const consumer = new JobConsumer(settings, deps, async (job) => {
+    taken.push(job.name);
+    if (job.name === 'last') return done.resolve();
+    throw new TypeError('a bug');
+  });
+  consumer.intake.pause('low-disk');
+  consumer.intake.resume('low-disk');
+  for (const name of ['a', 'b', 'c']) await queue.add(name, {}, { attempts: 5, removeOnFail: false });
+  await queue.add('last', {});
+  assert.equal(await queue.getActiveCount(), 0);
+  consumer.run();
+  await done.promise;
+  assert.equal(await consumer.close(5000), true);
+  assert.deepEqual(taken, ['a', 'b', 'c', 'last']);
+  assert.deepEqual((await queue.getFailed()).map(({ name }) => name).sort(), ['b', 'c']);
+  await queue.close();
+  redis.disconnect();
+  await server.stop();
+});

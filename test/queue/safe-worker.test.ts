@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { suite, test } from 'node:test';
+import { type Job, Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { defaultLimits } from '../../src/protocol/limits.ts';
+import { type DataRefusal, SafeWorker } from '../../src/queue/safe-worker.ts';
+import { startRedis } from '../redis/redis-server.ts';
+
+suite('safe worker', () => {
+  /** Runs one job through a worker. */
+  async function run(
+    data: unknown,
+    work: (job: Job, refusal: DataRefusal | undefined) => Promise<void>,
+  ): Promise<string> {
+    const server = await startRedis();
+    const connection = new Redis(server.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('jobs', { connection });
+    const settled = Promise.withResolvers<void>();
+    const worker = new SafeWorker('jobs', (job) => work(job, worker.refusalOf(job)), defaultLimits, { connection });
+    worker.on('error', () => settled.resolve());
+    worker.on('completed', () => settled.resolve());
+    worker.on('failed', () => settled.resolve());
+    const ready = once(worker, 'ready');
+    await ready;
+    const running = worker.run();
+    const job = await queue.add('job', data);
+    await settled.promise;
+    await worker.drain();
+    await running;
+    const state = await job.getState();
+    await queue.close();
+    connection.disconnect();
+    await server.stop();
+    return state;
+  }
+
+  test('leaves a job active whose work was done when Redis refuses its completion', async () => {
+    const state = await run({ v: 1 }, async (job) => {
+      job.moveToCompleted = () => Promise.reject(new Error('MISCONF Redis cannot write'));
+    });
+    assert.equal(state, 'active');
+  });
+
+  test('fails a job whose work failed', async () => {
+    assert.equal(await run({}, () => Promise.reject(new Error('no'))), 'failed');
+  });
+
+  test('tells whom to answer about data above the limit', async () => {
+    let found: DataRefusal | undefined;
+    const replyTo = { list: 'l' };
+    await run({ v: 1, id: 'big', replyTo, records: ['x'.repeat(defaultLimits.jobBytesMax)] }, async (_job, refusal) => {
+      found = refusal;
+    });
+    assert.equal(found?.error.code, 'limit-exceeded');
+    assert.deepEqual(found?.address, { id: 'big', replyTo: { kind: 'list', list: 'l' } });
+    assert.ok((found?.size ?? 0) > defaultLimits.jobBytesMax);
+  });
+
+  test('takes JSON that is nested as deep as the limit allows', async () => {
+    const depth = 200_000;
+    let code: string | undefined = 'none';
+    const server = await startRedis();
+    const connection = new Redis(server.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('jobs', { connection });
+    const job = await queue.add('job', {}, { delay: 60_000 });
+    await connection.hset(`bull:jobs:${job.id}`, 'data', `${'['.repeat(depth)}${']'.repeat(depth)}`);
+    await job.promote();
+    const done = Promise.withResolvers<void>();
+    const worker = new SafeWorker(
+      'jobs',
+      async (taken) => {
+        code = worker.refusalOf(taken)?.error.code;
+        done.resolve();
+      },
+      defaultLimits,
+      { connection },
+    );
+    const running = worker.run();
+    await done.promise;
+    assert.equal(code, undefined);
+    await worker.drain();
+    await running;
+    await queue.close();
+    connection.disconnect();
+    await server.stop();
+  });
+});
