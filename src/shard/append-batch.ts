@@ -6,7 +6,7 @@ import type { Freezer } from '../freezer/freezer.ts';
 import type { Envelope } from './envelope.ts';
 import type { PendingPut } from './pending-put.ts';
 import { BatchPlan, type SeenVersions } from './put-plan.ts';
-import { lookBefore, type PutSight } from './seen-versions.ts';
+import { type Looking, lookBefore, type PutSight } from './seen-versions.ts';
 import { ShardError } from './shard-error.ts';
 
 export interface RefusedPut {
@@ -22,17 +22,17 @@ export interface AppendedBatch {
 }
 
 /**
- * Appends the puts of a batch in their order, with one call. A put that cannot be decided or stored is refused alone.
+ * Appends the puts of a batch in their order, with one call, archived at `nowMs`. A put that cannot be decided or stored is refused alone.
  * Throws only when the freezer was poisoned; then nothing is known about the batch.
  */
 export async function appendBatch(
   freezer: Freezer<Envelope>,
   puts: readonly PendingPut[],
-  archivedAtMs: number,
+  looking: Looking,
 ): Promise<AppendedBatch> {
   const requests = puts.map((put) => put.current);
-  const sights = await lookBefore(freezer, requests);
-  const plan = new BatchPlan(requests, archivedAtMs);
+  const sights = await lookBefore(freezer, requests, looking);
+  const plan = new BatchPlan(requests, looking.nowMs);
   const decided: PendingPut[] = [];
   const refused: RefusedPut[] = [];
   for (const [index, put] of puts.entries()) {
@@ -45,7 +45,7 @@ export async function appendBatch(
     return { appended: decided, refused };
   } catch (error) {
     if (freezer.poisoned !== undefined) throw error;
-    return oneByOne(freezer, decided, refused, archivedAtMs, error);
+    return oneByOne(freezer, decided, refused, looking, error);
   }
 }
 
@@ -74,7 +74,7 @@ async function oneByOne(
   freezer: Freezer<Envelope>,
   puts: readonly PendingPut[],
   refused: readonly RefusedPut[],
-  archivedAtMs: number,
+  looking: Looking,
   error: unknown,
 ): Promise<AppendedBatch> {
   const [only] = puts;
@@ -83,7 +83,7 @@ async function oneByOne(
   const appended: PendingPut[] = [];
   const others: RefusedPut[] = [];
   for (const put of puts) {
-    const outcome = await appendBatch(freezer, [put], archivedAtMs);
+    const outcome = await appendBatch(freezer, [put], looking);
     appended.push(...outcome.appended);
     others.push(...outcome.refused);
   }

@@ -85,7 +85,10 @@ export class GroupCommit {
     this.#progress.raise();
   }
 
-  /** Commits without delay until no put is left, or the loops are stopped. */
+  /**
+   * Commits without delay until no put is left, or the loops are stopped. A put that is looked for in a long chain of
+   * versions is not waited for, but refused as `closing`.
+   */
   async drain(): Promise<void> {
     this.#draining = true;
     while (this.#store !== undefined && this.load.puts > 0) {
@@ -131,7 +134,12 @@ export class GroupCommit {
     const recordCount = batch.reduce((sum, put) => sum + put.recordCount, 0);
     if (!(await this.#makeRoom(store, recordCount))) return;
     this.#lastArchivedAtMs = Math.max(this.#lastArchivedAtMs, this.#deps.clock.wallMs());
-    const { appended, refused } = await appendBatch(store.freezer, batch, this.#lastArchivedAtMs);
+    const { appended, refused } = await appendBatch(store.freezer, batch, {
+      nowMs: this.#lastArchivedAtMs,
+      mayGoOn: () => this.#store === store && !this.#draining,
+    });
+    // A store that was given up says nothing that counts: its batch is decided again with the next one.
+    if (this.#store !== store) return;
     this.#backlog.batchAppended(appended, refused);
     this.#schedule.appended(recordCount);
     this.#settle(store);

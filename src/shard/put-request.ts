@@ -19,6 +19,11 @@ export interface PutRequest {
   readonly putId: string;
   /** The put may have been stored before, wholly or in part. */
   readonly redelivered: boolean;
+  /**
+   * When its job was created, in milliseconds of the producer's wall clock: what was archived long before is not asked
+   * whether it is the put's own. Left out, all versions of its keys may be.
+   */
+  readonly createdAtMs?: number | undefined;
   readonly ifExists: IfExists;
   readonly records: readonly PutRecord[];
 }

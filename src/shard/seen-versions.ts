@@ -1,10 +1,10 @@
 /** Reads what the archive holds about the records of puts that cannot be decided without it. */
-import { codeOf, messageOf } from '../base/errors.ts';
+import { present } from '../base/assert.ts';
 import type { Freezer } from '../freezer/freezer.ts';
 import type { Envelope } from './envelope.ts';
+import { KeyWalk, otherKey, unreadable } from './key-walk.ts';
 import { needsReading, type SeenVersions } from './put-plan.ts';
 import type { PutRecord, PutRequest } from './put-request.ts';
-import { ShardError } from './shard-error.ts';
 
 /** Chains that are walked side by side. */
 const walksMax = 32;
@@ -12,10 +12,18 @@ const walksMax = 32;
 /** What was seen for each record of a put, or why it cannot be known. */
 export type PutSight = readonly SeenVersions[] | Error;
 
+export interface Looking {
+  /** Wall clock of the worker. */
+  readonly nowMs: number;
+  /** Asked again and again: whether long walks are still wanted. */
+  readonly mayGoOn: () => boolean;
+}
+
 /** One sight for each put, in their order; empty for puts that need none. */
 export async function lookBefore(
   freezer: Freezer<Envelope>,
   requests: readonly PutRequest[],
+  looking: Looking,
 ): Promise<readonly PutSight[]> {
   const sights: PutSight[] = requests.map(() => []);
   const reading = [...requests.entries()].filter(([, request]) => needsReading(request));
@@ -25,9 +33,13 @@ export async function lookBefore(
     first.map(([, request]) => request),
   );
   for (const [at, [index]] of first.entries()) sights[index] = newest[at] ?? [];
-  for (const [index, request] of reading) {
-    if (request.redelivered) sights[index] = await walkAll(freezer, request);
-  }
+  const again = reading.filter(([, request]) => request.redelivered);
+  const walked = await walkAll(
+    freezer,
+    again.map(([, request]) => request),
+    looking,
+  );
+  for (const [at, [index]] of again.entries()) sights[index] = walked[at] ?? [];
   return sights;
 }
 
@@ -53,44 +65,37 @@ async function newestOf(freezer: Freezer<Envelope>, requests: readonly PutReques
   });
 }
 
-async function walkAll(freezer: Freezer<Envelope>, request: PutRequest): Promise<PutSight> {
-  const seen: SeenVersions[] = [];
-  try {
-    for (let from = 0; from < request.records.length; from += walksMax) {
-      const records = request.records.slice(from, from + walksMax);
-      const walks = records.map((record, at) => walk(freezer, request.putId, from + at, record));
-      seen.push(...(await Promise.all(walks)));
+/** Walks each key once, for all records of the puts that are filed under it. */
+async function walkAll(
+  freezer: Freezer<Envelope>,
+  requests: readonly PutRequest[],
+  { nowMs, mayGoOn }: Looking,
+): Promise<readonly PutSight[]> {
+  const walks = new Map<string, KeyWalk>();
+  for (const request of requests) {
+    for (const [index, record] of request.records.entries()) {
+      const walk = walks.get(nameOf(record)) ?? new KeyWalk(record);
+      walks.set(nameOf(record), walk);
+      walk.expect(request, index, nowMs);
     }
-  } catch (error) {
-    return error instanceof ShardError ? error : unreadable(error);
+  }
+  const all = [...walks.values()];
+  for (let from = 0; from < all.length; from += walksMax) {
+    await Promise.all(all.slice(from, from + walksMax).map((walk) => walk.run(freezer, mayGoOn)));
+  }
+  return requests.map((request) => sightOf(request, walks));
+}
+
+function sightOf(request: PutRequest, walks: ReadonlyMap<string, KeyWalk>): PutSight {
+  const seen: SeenVersions[] = [];
+  for (const [index, record] of request.records.entries()) {
+    const sight = present(walks.get(nameOf(record)), 'a walk a key').sightOf(request, index);
+    if (sight instanceof Error) return sight;
+    seen.push(sight);
   }
   return seen;
 }
 
-/** Walks the versions of a key, newest first, until the one that this put stored. */
-async function walk(
-  freezer: Freezer<Envelope>,
-  putId: string,
-  recordIndex: number,
-  record: PutRecord,
-): Promise<SeenVersions> {
-  let newest: SeenVersions['newest'];
-  for await (const { value, cursor } of freezer.versions(record.storedKey)) {
-    const other = otherKey(value, record);
-    if (other !== undefined) throw other;
-    newest ??= { cursor, payload: value.payload };
-    if (value.putId === putId && value.recordIndex === recordIndex) return { newest, own: cursor };
-  }
-  return { newest };
-}
-
-function otherKey(found: Envelope, record: PutRecord): ShardError | undefined {
-  if (found.key === record.key) return undefined;
-  return new ShardError('corrupt-chain', 'a record that is filed under the key of this put has another key');
-}
-
-/** Damage is the put's end; anything else, as a disk that does not answer, may pass. */
-function unreadable(error: unknown): Error {
-  if (codeOf(error) !== 'corruption' && error instanceof Error) return error;
-  return new ShardError('corrupt-chain', `the versions of a key cannot be read: ${messageOf(error)}`, { cause: error });
+function nameOf(record: PutRecord): string {
+  return record.storedKey.toString('latin1');
 }
