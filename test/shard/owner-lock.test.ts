@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { directoryLock, lockFile } from '../../src/shard/owner-lock.ts';
+import { directoryLock, lockFile, lockOwnerFile } from '../../src/shard/owner-lock.ts';
 
 const ownerProcess = fileURLToPath(new URL('owner-process.ts', import.meta.url));
 
@@ -69,11 +69,43 @@ describe('the lock of a shard directory', () => {
     assert.equal(readFileSync(join(directory, lockFile)).length, 0);
   });
 
+  test('is held, and given back, where its owner cannot leave a name', async () => {
+    mkdirSync(join(directory, lockOwnerFile));
+    const held = await directoryLock(directory).acquire();
+    await assert.rejects(directoryLock(directory).acquire(), { code: 'owned', message: /another process/ });
+    held.release();
+    (await directoryLock(directory).acquire()).release();
+    assert.deepEqual(openBelow(directory), []);
+  });
+
+  test('leaves nothing open when it is refused', async () => {
+    const owner = await startOwner();
+    await assert.rejects(directoryLock(directory).acquire(), { code: 'owned' });
+    assert.deepEqual(openBelow(directory), []);
+    await kill(owner);
+    rmSync(join(directory, lockFile));
+    writeFileSync(join(directory, lockFile), 'x'.repeat(1000));
+    await assert.rejects(directoryLock(directory).acquire(), { code: 'lock-failed' });
+    assert.deepEqual(openBelow(directory), []);
+  });
+
   test('says so when its file is not a lock at all', async () => {
     writeFileSync(join(directory, lockFile), 'x'.repeat(1000));
     await assert.rejects(directoryLock(directory).acquire(), { code: 'lock-failed' });
   });
 });
+
+/** Files below the directory that this process holds open. */
+function openBelow(directory: string): string[] {
+  const open = readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      return readlinkSync(join('/proc/self/fd', descriptor));
+    } catch {
+      return [];
+    }
+  });
+  return open.filter((path) => path.startsWith(directory));
+}
 
 async function kill(child: ChildProcess | undefined): Promise<void> {
   assert.ok(child !== undefined, 'the process owns the directory');
