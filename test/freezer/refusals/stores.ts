@@ -33,6 +33,13 @@ const committed = await makeStore(
   { valueTargetSize: 60 },
 );
 
+/** As before, with checkpoint, mark and last commit in one section. */
+const oneSection = await makeStore([
+  { sync: putsOf(1, 2) },
+  { commit: [...putsOf(3), ...rewritten] },
+  { commit: putsOf(5, 6) },
+]);
+
 /** Three sections of the same sizes, with values of the same size: sizes tell nothing. */
 const uniform = await makeStore(
   [{ sync: sameSize(1, 2, 3) }, { sync: sameSize(4, 5, 6) }, { sync: sameSize(7, 8, 9) }],
@@ -53,6 +60,7 @@ export const stores: readonly NamedStore[] = [
   { name: 'a store at rest', store: atRest },
   { name: 'a store in the middle of a resize', store: resizing },
   { name: 'a store with commits behind its checkpoint', store: committed },
+  { name: 'a store with commits in the section of its checkpoint', store: oneSection },
   { name: 'a store of sections of one size', store: uniform },
   { name: 'a compressed store', store: compressed },
   { name: 'an empty store', store: empty },
