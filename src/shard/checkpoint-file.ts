@@ -97,6 +97,11 @@ export function readCheckpointFile(disk: Disk): Promise<SlotReading<SavedCheckpo
   return TwoSlotFile.read(disk, checkpointFile, format);
 }
 
+/** See `TwoSlotFile.damage`. */
+export function checkpointDamage(disk: Disk): Promise<readonly string[]> {
+  return TwoSlotFile.damage(disk, checkpointFile, format);
+}
+
 export function createCheckpointFile(disk: Disk, saved: SavedCheckpoint): Promise<CheckpointFile> {
   return TwoSlotFile.create(disk, checkpointFile, format, saved);
 }

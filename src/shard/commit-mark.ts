@@ -38,6 +38,11 @@ export function readCommitMark(disk: Disk): Promise<SlotReading<JournalEnd> | un
   return TwoSlotFile.read(disk, commitMarkFile, format);
 }
 
+/** See `TwoSlotFile.damage`. */
+export function commitMarkDamage(disk: Disk): Promise<readonly string[]> {
+  return TwoSlotFile.damage(disk, commitMarkFile, format);
+}
+
 export function createCommitMark(disk: Disk, end: JournalEnd): Promise<CommitMark> {
   return TwoSlotFile.create(disk, commitMarkFile, format, end);
 }

@@ -13,6 +13,7 @@
  * place and syncs it, and comes before anything is built on the value. After a failed write the file is poisoned.
  */
 import { assert } from '../base/assert.ts';
+import { messageOf } from '../base/errors.ts';
 import { Poison } from '../base/poison.ts';
 import { crc32c, crcSize } from '../codec/crc32c.ts';
 import { readU64, u16Size, u64Size, writeU64 } from '../codec/integer.ts';
@@ -81,6 +82,12 @@ export class TwoSlotFile<T> {
   static async read<T>(disk: Disk, path: string, format: SlotFormat<T>): Promise<SlotReading<T> | undefined> {
     const bytes = await readWhole(disk, path);
     return bytes === undefined ? undefined : newestOf(path, format, bytes);
+  }
+
+  /** What of the file is not as it was written, one text each; both slots are from its creation on. A missing file has none. */
+  static async damage<T>(disk: Disk, path: string, format: SlotFormat<T>): Promise<readonly string[]> {
+    const bytes = await readWhole(disk, path);
+    return bytes === undefined ? [] : damageIn(path, format, bytes);
   }
 
   /** Opens the file for writing. Writes nothing itself. A missing file, or one without a readable slot, is `damaged`. */
@@ -157,6 +164,27 @@ function newestOf<T>(path: string, format: SlotFormat<T>, bytes: Buffer): Found<
   return first.sequence > second.sequence
     ? { ...first, slot: 0, otherUnreadable: false }
     : { ...second, slot: 1, otherUnreadable: false };
+}
+
+function damageIn<T>(path: string, format: SlotFormat<T>, bytes: Buffer): readonly string[] {
+  const problems: string[] = [];
+  if (bytes.length !== fileSize) problems.push(`${path}: ${bytes.length} bytes found, ${fileSize} expected`);
+  for (const offset of [0, slotSpacing]) {
+    const slot = bytes.subarray(offset, offset + slotSpacing);
+    const problem = slotDamage(path, format, slot);
+    if (problem !== undefined) problems.push(`${path}: the slot at offset ${offset} ${problem}`);
+  }
+  return problems;
+}
+
+function slotDamage<T>(path: string, format: SlotFormat<T>, slot: Buffer): string | undefined {
+  try {
+    if (decodeSlot(path, format, slot) === undefined) return 'cannot be read: a write to it was torn, or it is damaged';
+  } catch (error) {
+    return `cannot be read: ${messageOf(error)}`;
+  }
+  const end = payloadAt + format.payloadSize + crcSize;
+  return slot.subarray(end).some((byte) => byte !== 0) ? 'is followed by bytes that nobody wrote' : undefined;
 }
 
 /** The slot, or undefined when its bytes do not hold together; a whole slot of another version is a refusal. */

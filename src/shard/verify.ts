@@ -13,8 +13,10 @@ import { recordSize } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import { salvage } from '../freezer/salvage.ts';
 import { bucketDamage, bucketSize } from '../freezer/table-entry.ts';
+import type { SavedCheckpoint } from './checkpoint-file.ts';
 import { archiveKey, archiveKeySize, freezerSettingsOf, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
+import { smallFileDamage } from './file-check.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -70,9 +72,10 @@ class Verification {
   }
 
   async run(): Promise<VerifyReport> {
+    for (const problem of await smallFileDamage(this.#deps.disk)) this.#report(problem);
     const store = await this.#open();
     try {
-      if (store !== undefined) await this.#checkTable(this.#deps.disk);
+      if (store !== undefined) await this.#checkTable(this.#deps.disk, store.saved);
       await this.#checkRecords(store);
       await this.#close(store);
     } finally {
@@ -107,10 +110,14 @@ class Verification {
     }
   }
 
-  async #checkTable(disk: Disk): Promise<void> {
+  async #checkTable(disk: Disk, { checkpoint, table }: SavedCheckpoint): Promise<void> {
     const file = await disk.open(tableFile, { create: false });
     try {
-      const bucketCount = Math.floor(((await file.size()) - headerSize) / bucketSize);
+      const size = await file.size();
+      const expected = checkpoint.tableSize * (table.resizeProgress === undefined ? 1 : 2);
+      const bucketCount = Math.min(expected, Math.floor((size - headerSize) / bucketSize));
+      if (size !== headerSize + expected * bucketSize)
+        this.#report(`${tableFile}: ${size} bytes found, ${headerSize + expected * bucketSize} expected`);
       for (let first = 0; first < bucketCount; first += tableStepBuckets) {
         const bytes = Buffer.allocUnsafe(Math.min(tableStepBuckets, bucketCount - first) * bucketSize);
         await file.read(headerSize + first * bucketSize, bytes);

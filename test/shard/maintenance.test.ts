@@ -4,6 +4,7 @@ import { silentLogger } from '../../src/base/logger.ts';
 import type { Loss } from '../../src/freezer/salvage.ts';
 import { inspectShard } from '../../src/shard/inspect.ts';
 import { salvageShard } from '../../src/shard/salvage.ts';
+import { slotSpacing } from '../../src/shard/two-slot-file.ts';
 import { type VerifyReport, verifyShard } from '../../src/shard/verify.ts';
 import { ManualClock } from '../simulation/manual-clock.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
@@ -24,6 +25,15 @@ async function usedShard(): Promise<SimulatedDisk> {
 
 function verify(disk: SimulatedDisk, lock = new FakeLock()): Promise<VerifyReport> {
   return verifyShard({ disk, lock, clock: new ManualClock(), logger: silentLogger }, tinySettings);
+}
+
+function flipped(whole: SimulatedDisk, path: string, at: number): SimulatedDisk {
+  const disk = whole.clone();
+  disk.mutate(path, (bytes) => {
+    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    return bytes;
+  });
+  return disk;
 }
 
 describe('verify', () => {
@@ -72,6 +82,38 @@ describe('verify', () => {
         const { problemCount } = await verify(disk);
         // A page has room for two checksums and for data behind its end; what is not in use there means nothing.
         if (problemCount === 0) assert.ok(path.startsWith('key/'), `${path} byte ${at}`);
+      }
+    }
+  });
+
+  test('names a flipped bit anywhere in a slot of the two-slot files, and behind it', async () => {
+    const whole = await usedShard();
+    for (const path of ['checkpoint', 'commit-mark']) {
+      for (const slot of [0, slotSpacing]) {
+        for (const at of [0, 5, 9, 20, 40, 200, slotSpacing - 1]) {
+          const { problems } = await verify(flipped(whole, path, slot + at));
+          const named = problems.filter((problem) => problem.startsWith(`${path}: the slot at offset ${slot} `));
+          assert.equal(named.length, 1, `${path} ${slot + at}: ${problems.join()}`);
+        }
+      }
+    }
+  });
+
+  test('names each file that is shorter or longer than it was written', async () => {
+    const whole = await usedShard();
+    for (const path of whole.files()) {
+      const { length } = whole.bytesOf(path);
+      for (const change of [-3, -1, 1, 100]) {
+        if (length + change < 0) continue;
+        const disk = whole.clone();
+        disk.mutate(path, (bytes) => Buffer.concat([bytes, Buffer.alloc(100)], length + change));
+        const { problems } = await verify(disk);
+        assert.ok(problems.length > 0, `${path}, ${change} bytes`);
+        assert.ok(
+          problems.some((problem) => problem.includes(path)),
+          `${path}, ${change} bytes: ${problems.join('; ')}`,
+        );
+        assert.deepEqual(disk.openHandles, []);
       }
     }
   });

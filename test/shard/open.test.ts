@@ -93,6 +93,13 @@ describe('opening a shard', () => {
     await refused(disk, 'identity-mismatch', { engine: { ...tinyEngine, compression: 3 } });
   });
 
+  test('refuses the identity of another shard of the same archive and number', async () => {
+    const { disk } = await closedShard();
+    const { disk: another } = await closedShard();
+    disk.place('identity.json', another.bytesOf('identity.json'));
+    await refused(disk, 'damaged');
+  });
+
   test('refuses settings that would stand still', async () => {
     await assert.rejects(openShard(undefined, { commitRecordsMax: 0 }), { code: 'invalid-settings' });
     await assert.rejects(openShard(undefined, { syncIntervalMs: -1 }), { code: 'invalid-settings' });
