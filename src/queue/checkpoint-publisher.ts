@@ -18,7 +18,7 @@ import {
   encodeCheckpointNotice,
 } from '../protocol/checkpoint-notice.ts';
 import { type ArchiveName, checkpointKey, checkpointsKey, leaseKey } from '../protocol/names.ts';
-import type { QueueObserver } from './queue-observer.ts';
+import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { pause, within } from './within.ts';
 
@@ -86,7 +86,7 @@ export class CheckpointPublisher {
 
   constructor(settings: PublisherSettings, deps: PublisherDeps) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
   }
 
   /** Resolves, with the reason, when another process has taken this one's place. */

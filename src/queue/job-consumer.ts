@@ -7,7 +7,7 @@ import { queuePrefix } from '../protocol/names.ts';
 import type { WireError } from '../protocol/protocol-error.ts';
 import { dropConnection } from './connection.ts';
 import { Intake } from './intake.ts';
-import type { QueueObserver } from './queue-observer.ts';
+import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import { troubleOf } from './redis-trouble.ts';
 import { type DataRefusal, type JobWork, refusedJob, SafeWorker } from './safe-worker.ts';
 import type { ThrottledLog } from './throttled-log.ts';
@@ -56,7 +56,7 @@ export class JobConsumer {
 
   constructor(settings: ConsumerSettings, deps: ConsumerDeps, work: JobWork) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
     const claimed: JobWork = (job, token) => work(claim(job, settings), token);
     this.#worker = new SafeWorker(settings.queue, claimed, settings.limits, workerOptions(settings, deps.connection));
     const pausable = {
@@ -65,7 +65,7 @@ export class JobConsumer {
     };
     this.intake = new Intake(pausable, deps);
     this.#worker.on('error', (error) => this.#report(error));
-    this.#worker.on('stalled', () => deps.observer.jobStalled());
+    this.#worker.on('stalled', () => this.#deps.observer.jobStalled());
   }
 
   /** Begins to fetch. */

@@ -9,11 +9,12 @@ import type { Job } from 'bullmq';
 import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/lookup-job.ts';
 import { jobNames } from '../protocol/names.ts';
 import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
-import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { encodeReply, type LookupOutcome, type LookupResult, refusalReply, replyParts } from '../protocol/reply.ts';
+import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { toWireError } from '../protocol/wire-error.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
 import { answerLookup } from './lookup-answer.ts';
+import { guardedObserver } from './queue-observer.ts';
 import type { ReplySender } from './reply-sender.ts';
 import type { ShardPort } from './shard-port.ts';
 
@@ -36,7 +37,7 @@ export class LookupConsumer {
 
   constructor(settings: LookupSettings, deps: LookupDeps) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
     this.#consumer = new JobConsumer(settings, deps, (job) => this.#take(job));
   }
 

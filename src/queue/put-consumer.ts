@@ -9,17 +9,19 @@
  * again, as `redelivered`; the shard finds what it stored of it.
  */
 import { type Job, WaitingError } from 'bullmq';
-import { ProtocolError } from '../protocol/protocol-error.ts';
+import { messageOf } from '../base/errors.ts';
 import { formatCursor } from '../protocol/cursor-text.ts';
-import { decodePutJob, type PutJob } from '../protocol/put-job.ts';
 import type { WireError } from '../protocol/protocol-error.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { decodePutJob, type PutJob } from '../protocol/put-job.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { toWireError } from '../protocol/wire-error.ts';
 import type { PutResult } from '../shard/put-request.ts';
 import { DeliveryHistory } from './delivery-history.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
-import { verdictOn } from './job-outcome.ts';
+import { type Verdict, verdictOn } from './job-outcome.ts';
 import { putIdOf } from './put-id.ts';
+import { guardedObserver } from './queue-observer.ts';
 import type { ReceiptBatch } from './receipt-batch.ts';
 import type { ShardPort } from './shard-port.ts';
 
@@ -35,6 +37,8 @@ export interface PutSettings extends ConsumerSettings {
 
 const holdMinMs = 100;
 const holdMaxMs = 2000;
+/** So many tries a job gets that meets errors which nobody foresaw. */
+const unforeseenCountMax = 5;
 
 export class PutConsumer {
   readonly history: DeliveryHistory;
@@ -47,7 +51,7 @@ export class PutConsumer {
 
   constructor(settings: PutSettings, deps: PutDeps) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
     this.history = new DeliveryHistory(deps.clock);
     deps.connection.on('close', () => this.history.doubt());
     this.#consumer = new JobConsumer(settings, deps, (job, token) => this.#take(job, token));
@@ -93,20 +97,32 @@ export class PutConsumer {
     const { records, ifExists } = put;
     const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists };
     let redelivered = put.repeat || this.history.mayBeRepeated(job);
+    let unforeseenCount = 0;
     for (let delayMs = holdMinMs; ; delayMs = Math.min(delayMs * 2, holdMaxMs)) {
-      try {
-        const stored = await this.#deps.shard.put({ ...request, redelivered });
-        return await this.#acknowledge(job, put, stored);
-      } catch (error) {
-        const verdict = verdictOn(error);
-        if (verdict.kind === 'refuse') return this.#refuse(job, verdict.error, addressIn(put));
-        if (verdict.kind === 'hand-back' || this.#stopped) return this.#handBack(job, token);
-        this.#deps.log.warn({ error }, 'put-held');
-      }
-      await this.#hold(delayMs);
+      const stored = await this.#deps.shard.put({ ...request, redelivered }).catch(asFailure);
+      // From here on the put is durable: whatever follows does not decide its fate.
+      if ('commit' in stored) return this.#acknowledge(job, put, stored);
+      const verdict = this.#verdictOn(stored.error, unforeseenCount);
+      if (verdict.kind === 'refuse') return this.#refuse(job, verdict.error, addressIn(put));
+      if (verdict.kind === 'hand-back' || this.#stopped) return this.#handBack(job, token);
+      this.#deps.log.warn({ error: stored.error }, verdict.kind === 'hold' ? 'put-held' : 'put-tried-again');
+      if (verdict.kind === 'hold') await this.#hold(delayMs);
+      else await this.#rest(delayMs);
+      if (verdict.kind === 'retry') unforeseenCount += 1;
       // The attempt that failed may have stored a part of it.
       redelivered = true;
     }
+  }
+
+  /** An error that nobody foresaw counts against the job only while the shard itself says that it is well. */
+  #verdictOn(error: unknown, unforeseenCount: number): Verdict {
+    const verdict = verdictOn(error);
+    if (verdict.kind !== 'retry') return verdict;
+    if (this.intake.reasons.includes('shard')) return { kind: 'hold' };
+    if (unforeseenCount + 1 < unforeseenCountMax) return verdict;
+    this.#deps.logger.error({ error, tries: unforeseenCountMax }, 'put-given-up');
+    const message = `after ${unforeseenCountMax} tries: ${messageOf(error)}`;
+    return { kind: 'refuse', error: { code: 'internal', message } };
   }
 
   async #acknowledge(job: Job, put: PutJob, stored: PutResult): Promise<void> {
@@ -138,12 +154,17 @@ export class PutConsumer {
   async #hold(delayMs: number): Promise<void> {
     this.#heldCount += 1;
     this.intake.pause('held');
+    await this.#rest(delayMs);
+    this.#heldCount -= 1;
+    if (this.#heldCount === 0) this.intake.resume('held');
+  }
+
+  /** So long, or until we are stopped. */
+  async #rest(delayMs: number): Promise<void> {
     const waited = Promise.withResolvers<void>();
     const timer = this.#deps.clock.after(delayMs, waited.resolve);
     await Promise.race([waited.promise, this.#stopping.promise]);
     timer.cancel();
-    this.#heldCount -= 1;
-    if (this.#heldCount === 0) this.intake.resume('held');
   }
 
   async #handBack(job: Job, token: string): Promise<never> {
@@ -151,6 +172,10 @@ export class PutConsumer {
     await job.moveToWait(token);
     throw new WaitingError();
   }
+}
+
+function asFailure(error: unknown): { readonly error: unknown } {
+  return { error };
 }
 
 function addressIn(put: PutJob): ReplyAddress | undefined {

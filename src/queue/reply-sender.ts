@@ -11,7 +11,7 @@ import {
   replyQueueName,
 } from '../protocol/names.ts';
 import type { ReplyTo } from '../protocol/reply-address.ts';
-import type { QueueObserver } from './queue-observer.ts';
+import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { pause } from './within.ts';
 
@@ -66,7 +66,7 @@ export class ReplySender {
 
   constructor(settings: ReplySettings, deps: ReplyDeps) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
   }
 
   /** Whether somebody may still read what is sent there. A list has no heartbeat: it expires by itself. */

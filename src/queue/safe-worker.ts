@@ -4,7 +4,7 @@ import type { ProtocolLimits } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 
-/** Why a job's data was not even looked at. */
+/** Why a job's data was not looked at. */
 export interface DataRefusal {
   readonly error: ProtocolError;
   /** Bytes of the data in Redis. */
@@ -24,6 +24,8 @@ const parsedBytesMax = 16_777_216;
  * BullMQ parses a job's data while it fetches: data that is not JSON throws there, the job stays active, stalls, is
  * fetched again, for ever; 100 MB are parsed whole. Here such data is put aside unread, and the job comes to the
  * processor with a refusal.
+ *
+ * So does a job whose other fields cannot be used.
  *
  * A job whose work was done but whose completion Redis refused is left active instead of being moved to the failed
  * set: it is delivered again when its lock runs out, and its records are found stored.
@@ -74,6 +76,7 @@ export class SafeWorker extends Worker<unknown, void> {
     const job = super.createJob({ ...json, data: '{}' }, jobId);
     try {
       job.data = parseJobText(json.data, this.#limits);
+      checkTime(job.timestamp);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const size = Buffer.byteLength(json.data);
@@ -104,6 +107,13 @@ export class SafeWorker extends Worker<unknown, void> {
       return undefined;
     }
   }
+}
+
+/** A job's time is in its put id, its deadline and the doubt about its deliveries: one that is no time is refused. */
+function checkTime(timestampMs: number): void {
+  if (Number.isSafeInteger(timestampMs) && timestampMs >= 0) return;
+  const message = 'timestamp: not milliseconds since the Unix epoch';
+  throw new ProtocolError('invalid-field', message, { details: { field: 'timestamp' } });
 }
 
 /** The error with which a job goes to the failed set at once, whatever its producer's settings for retries. */

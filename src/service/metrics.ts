@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { PutOutcome } from '../protocol/receipts.ts';
+import type { LookupOutcome } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
 import type { RedisTrouble } from '../queue/redis-trouble.ts';
-import type { LookupOutcome } from '../protocol/reply.ts';
-import type { PutOutcome } from '../protocol/receipts.ts';
 
 /** What the gauges show of a shard; read at each scrape. */
 export interface ShardFacts {
@@ -21,7 +21,7 @@ export interface ShardFacts {
   readonly readOnly: boolean;
 }
 
-/** As in the engine's counters. An unnecessary read or write is one that a better placed record would have saved. */
+/** As the engine's counters are called. */
 export type EngineOperation = 'put' | 'get' | 'has' | 'unnecessary-read' | 'unnecessary-write' | 'resize';
 
 /** What the gauges show; read at each scrape. A part that is not known yet is left out. */
@@ -102,7 +102,7 @@ export class Metrics implements QueueObserver {
     for (const [outcome, count] of Object.entries(fact.counts)) this.#records.inc({ outcome }, count);
     this.#duplicates.inc(fact.counts.unchanged);
     this.#bytes.inc(fact.bytes);
-    this.#putWait.observe(fact.waitS);
+    if (fact.waitS >= 0 && Number.isFinite(fact.waitS)) this.#putWait.observe(fact.waitS);
   }
 
   putRefused(code: string): void {

@@ -18,16 +18,20 @@ test('refuses for good what is the fault of the job', () => {
   });
 });
 
-test('holds a job for what is our own fault, whatever it is', () => {
+test('holds a job while the shard cannot store', () => {
   const ours = [
     new FreezerError('poisoned', 'a write failed'),
     new ShardError('failed', 'cannot go on'),
     new ShardError('overloaded', 'too much waits'),
     new DiskError('disk-failed', 'EIO'),
-    new TypeError('a bug'),
-    'not even an error',
+    new DiskError('disk-full', 'ENOSPC'),
   ];
   for (const error of ours) assert.deepEqual(verdictOn(error), { kind: 'hold' });
+});
+
+test('tries a job again for a while when it meets what nobody foresaw', () => {
+  const unforeseen = [new TypeError('a bug'), 'not even an error', new FreezerError('invalid-cursor', 'ours')];
+  for (const error of unforeseen) assert.deepEqual(verdictOn(error), { kind: 'retry' });
 });
 
 test('hands a job back when the shard is being closed', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, afterEach, suite, test } from 'node:test';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { PermafrostError } from '../../src/base/errors.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
@@ -175,6 +175,77 @@ suite('put consumer', () => {
       shard.requests.map(({ redelivered }) => redelivered).filter((_, index) => index < 2),
       [false, true],
     );
+  });
+
+  test('stores what follows a job whose time is no time, and fails that one with its reason', async () => {
+    shard.autoCommit = true;
+    bench.run();
+    const data = putOf('bad', ['a'], { replyTo: { list: 'proofs' } });
+    const bad = await bench.puts.add('put', data, { timestamp: 'yesterday' as unknown as number });
+    const good = await bench.addPut(putOf('good', ['z']));
+    await bench.nextEvent(bench.puts, 'failed', String(bad.id));
+    await bench.nextEvent(bench.puts, 'completed', String(good.id));
+    assert.match(String((await bench.puts.getFailed())[0]?.failedReason), /^invalid-field: timestamp/);
+    assert.deepEqual([...shard.stored.keys()], ['z']);
+    assert.partialDeepStrictEqual(await bench.nextOnList('proofs'), {
+      receipts: [{ id: 'bad', error: { code: 'invalid-field' } }],
+    });
+  });
+
+  test('stores and completes jobs although its observer fails at each of them', async () => {
+    const putStored = (): never => {
+      throw new TypeError('not a number');
+    };
+    const other = new QueueBench(server, shard, { observer: { putStored } });
+    shard.autoCommit = true;
+    other.run();
+    const jobs = [await other.addPut(putOf('p1', ['a'])), await other.addPut(putOf('p2', ['b']))];
+    for (const job of jobs) await other.nextEvent(other.puts, 'completed', String(job.id));
+    assert.equal(shard.requests.length, 2, 'each was stored at its first try');
+    assert.deepEqual(other.putConsumer.intake.reasons, []);
+    await other.close();
+  });
+
+  test('gives a job up that meets what nobody foresaw, and stores the others meanwhile', async () => {
+    shard.autoCommit = true;
+    const store = shard.put.bind(shard);
+    let tries = 0;
+    shard.put = (request) => {
+      if (request.putId !== 'odd') return store(request);
+      tries += 1;
+      return Promise.reject(new TypeError('nobody foresaw this'));
+    };
+    bench.run();
+    const odd = await bench.addPut(putOf('odd', ['a'], { replyTo: { list: 'proofs' } }));
+    const good = await bench.addPut(putOf('good', ['z']));
+    await bench.nextEvent(bench.puts, 'completed', String(good.id));
+    assert.equal(await odd.getState(), 'active');
+    assert.deepEqual(bench.putConsumer.intake.reasons, []);
+    assert.partialDeepStrictEqual(await bench.nextOnList('proofs'), {
+      receipts: [{ id: 'odd', error: { code: 'internal' } }],
+    });
+    await bench.nextEvent(bench.puts, 'failed', String(odd.id));
+    assert.match(String((await bench.puts.getFailed())[0]?.failedReason), /^internal: .*nobody foresaw this/);
+    assert.equal(tries, 5);
+  });
+
+  test('holds a job that meets what nobody foresaw while the shard says that it is not well', async () => {
+    const { intake } = bench.putConsumer;
+    const held = Promise.withResolvers<void>();
+    const pause = intake.pause.bind(intake);
+    intake.pause = (reason) => {
+      pause(reason);
+      if (reason === 'held') held.resolve();
+    };
+    shard.put = () => {
+      intake.pause('shard');
+      return Promise.reject(new TypeError('nobody foresaw this'));
+    };
+    bench.run();
+    const job = await bench.addPut(putOf('p1', ['a']));
+    await held.promise;
+    assert.equal(await bench.putConsumer.close(5000), true);
+    assert.equal(await job.getState(), 'waiting');
   });
 
   test('hands a held job back to the head of the queue when it closes', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Metrics, type MetricSources, type ShardFacts } from '../../src/service/metrics.ts';
+import { type MetricSources, Metrics, type ShardFacts } from '../../src/service/metrics.ts';
 
 const facts: ShardFacts = {
   epoch: 7,
@@ -41,6 +41,19 @@ async function values(of: Metrics): Promise<ReadonlyMap<string, number>> {
     }),
   );
 }
+
+test('counts a put whose wait is no time, and leaves the time out', async () => {
+  const all = metrics();
+  for (const waitS of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+    all.putStored({ counts: { stored: 1, unchanged: 0, kept: 0 }, bytes: 1, waitS });
+  }
+  const now = await values(all);
+  const names = ['permafrost_put_jobs_total{outcome="completed"}', 'permafrost_put_wait_seconds_count'];
+  assert.deepEqual(
+    names.map((name) => now.get(name) ?? 0),
+    [3, 0],
+  );
+});
 
 test('counts puts by outcome, in records, bytes and jobs', async () => {
   const all = metrics();
