@@ -12,6 +12,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { compareEnds, journalStart } from '../journal/journal-end.ts';
 import { lookupQueueName, parseArchiveName, putQueueName } from '../protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../queue/checkpoint-publisher.ts';
 import { Janitor } from '../queue/janitor.ts';
@@ -172,7 +173,10 @@ class WorkerService implements Service {
     await this.#publisher.takeLease({ replace: this.#config.trustVolume });
     void this.#publisher.fenced.then((reason) => this.#fail(new ServiceError('fenced', reason)));
     await this.#diskWatch.start();
-    this.#consume(shard, published.notice !== undefined && published.redisRunId !== facts.runId);
+    // An empty shard has nothing that could be stored twice. Any other is sure only of a Redis that it published to: one
+    // that knows no checkpoint, or another run of it, may have gone back to before jobs that are stored.
+    const isEmpty = compareEnds(shard.freezer.end, journalStart) === 0;
+    this.#consume(shard, !isEmpty && published.redisRunId !== facts.runId);
     this.#janitor.start();
     this.#phase = 'serving';
     const { epoch, records, recoveryMs } = this.status();

@@ -97,8 +97,9 @@ suite('service', () => {
     assert.equal((await producer.redis.hgetall(checkpointKey(archive, 0))).epoch, '1');
   });
 
-  test('is ready when it serves, and says what is wrong with its Redis', async () => {
+  test('is ready when it serves, and says what is wrong with its Redis', async (t) => {
     const odd = await startRedis({ appendOnly: 'no', evictionPolicy: 'allkeys-lru' });
+    t.after(() => odd.stop());
     const service = await start({ 'redis-url': odd.url });
     const ready = await page(service, '/readyz');
     assert.equal(ready.status, 200);
@@ -111,7 +112,6 @@ suite('service', () => {
     assert.equal((await page(service, '/metrics')).status, 200);
     await odd.restart();
     await service.stop();
-    await odd.stop();
   });
 
   test('counts what it does', async () => {
@@ -150,6 +150,21 @@ suite('service', () => {
     assert.equal(service.status().records, 1);
   });
 
+  test('stores a job once that a Redis delivers anew which knows no checkpoint of the shard', async () => {
+    await start();
+    await producer.put('p1', { a: 'one' });
+    await producer.receipts(new Set(['p1']));
+    await running.pop()?.stop();
+    await producer.redis.flushall();
+    await producer.put('p1', { a: 'one' });
+    const service = await start();
+    assert.partialDeepStrictEqual(await producer.next(), {
+      kind: 'receipts',
+      receipts: [{ id: 'p1', records: [{ outcome: 'unchanged' }] }],
+    });
+    assert.equal(service.status().records, 1);
+  });
+
   test('answers the lookups in hand before the shard closes', async () => {
     const service = await start();
     const texts = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`k${index}`, 'x'.repeat(1000)]));
@@ -165,10 +180,12 @@ suite('service', () => {
     }
   });
 
-  test('stops within its deadline, and well, while Redis is gone', async () => {
+  test('stops within its deadline, and well, while Redis is gone', async (t) => {
     const gone = await startRedis();
+    t.after(() => gone.stop());
     const service = await start({ 'redis-url': gone.url, 'close-deadline-ms': '2000' });
     const other = new Producer(gone.url, 'main');
+    t.after(() => other.close());
     await other.put('p1', { a: 'one' });
     await other.receipts(new Set(['p1']));
     const lost = once(other.redis, 'close');
@@ -177,8 +194,6 @@ suite('service', () => {
     const startedMs = performance.now();
     assert.equal((await service.stop()).clean, true);
     assert.ok(performance.now() - startedMs < 2500);
-    await other.close();
-    await gone.stop();
   });
 
   suite('refuses to start', () => {
