@@ -2,6 +2,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import { defaultLimits, type ProtocolLimits } from '../../src/protocol/limits.ts';
 import {
   heartbeatKey,
   lookupQueueName,
@@ -11,7 +12,6 @@ import {
   queuePrefix,
   replyListKey,
 } from '../../src/protocol/names.ts';
-import { defaultLimits, type ProtocolLimits } from '../../src/protocol/limits.ts';
 import { openConnection } from '../../src/queue/connection.ts';
 import { LookupConsumer } from '../../src/queue/lookup-consumer.ts';
 import { PutConsumer } from '../../src/queue/put-consumer.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ShardError } from '../../src/shard/shard-error.ts';
 import { createLogger, type ServiceLogger } from '../../src/service/log.ts';
+import { ShardError } from '../../src/shard/shard-error.ts';
 
 function logged(write: (logger: ServiceLogger) => void, level = 'info'): Record<string, unknown>[] {
   const lines: Record<string, unknown>[] = [];

@@ -125,8 +125,9 @@ suite('worker process', () => {
     assert.match(JSON.stringify(second.lines.at(-1)), /owned by process \d+/);
   });
 
-  test('ends with 0 before its deadline while Redis is gone', async () => {
+  test('ends with 0 before its deadline while Redis is gone', async (t) => {
     const gone = await startRedis();
+    t.after(() => gone.stop());
     worker = launch({ PERMAFROST_REDIS_URL: gone.url, PERMAFROST_CLOSE_DEADLINE_MS: '2000' });
     await worker.logged('worker-ready');
     await gone.kill();
@@ -138,7 +139,6 @@ suite('worker process', () => {
       worker.lines.find(({ event }) => event === 'worker-stopped'),
       { clean: true },
     );
-    await gone.stop();
   });
 
   test('ends with 1 when another worker has taken its shard over', async () => {
@@ -150,13 +150,13 @@ suite('worker process', () => {
     assert.ok(worker.lines.some(({ event }) => event === 'worker-fenced'));
   });
 
-  test('ends at once on a signal during its start', async () => {
+  test('ends at once on a signal during its start', async (t) => {
     const hung = await startRedis();
+    t.after(() => hung.stop());
     process.kill(hung.pid, 'SIGSTOP');
     worker = launch({ PERMAFROST_REDIS_URL: hung.url, PERMAFROST_REDIS_START_TIMEOUT_MS: '60000' });
     await worker.logged('worker-starting');
     assert.equal(await worker.end('SIGTERM'), 0);
-    await hung.stop();
   });
 
   test('logs nothing but JSON lines, and no record', async () => {
