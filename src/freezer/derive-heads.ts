@@ -1,4 +1,5 @@
 /** Chain heads from the key index alone: the newest record of each bucket is its head. */
+
 import { yieldToLoop } from '../base/yield.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
@@ -7,6 +8,7 @@ import { crc32c } from '../codec/crc32c.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { type JournalFiles, withBlob } from '../journal/journal-files.ts';
 import { streamPages } from '../journal/page-stream.ts';
+import { verifySealed } from '../journal/verify-committed.ts';
 
 /** Called for every record in the order of the archive: the bytes of its key start at `at`. */
 export type VisitKey = (hash: number, section: number, position: number) => void;
@@ -21,7 +23,7 @@ export async function visitKeys(
 ): Promise<void> {
   for (const section of await files.keys.list()) {
     if (section > end.section) return;
-    const limit = section === end.section ? end.keyBytes : Number.POSITIVE_INFINITY;
+    const limit = section === end.section ? end.keyBytes : (await verifySealed(files, section)).keyBytes;
     await visitSection(files, keySize, section, limit, visit);
     progress?.(section + 1, end.section + 1, 'key index pass');
   }
@@ -42,11 +44,11 @@ async function visitSection(
     for await (const { page, bytes, checksum } of streamPages(blob, pageSize, 0)) {
       if (read >= limit) break;
       const wanted = Math.min(pageSize, limit - read);
-      if (checksum === undefined || (Number.isFinite(limit) && checksum.size < wanted)) {
+      if (checksum === undefined || checksum.size < wanted) {
         throw corruption(`page ${page}`, {
           file: blob.path,
           offset: headerSize + page * physicalPageSize(pageSize),
-          expected: 'a matching checksum',
+          expected: `a matching checksum over ${wanted} bytes`,
           found: bytes.toString('hex', pageSize),
         });
       }

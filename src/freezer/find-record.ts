@@ -1,7 +1,8 @@
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
 import type { Cursor } from './cursor.ts';
-import { readRecord, recordSize } from './key-record.ts';
+import { readRecord } from './key-record.ts';
+import { recordCount } from './section-size.ts';
 
 /**
  * The record whose value lies exactly where the cursor says, by halving: values lie in the order of their records.
@@ -15,9 +16,8 @@ export async function findRecord(
   const { section } = cursor;
   const { end } = oversized;
   if (section > end.section) return undefined;
-  const keyBytes = section === end.section ? end.keyBytes : await oversized.keys.sealedSize(section);
   let low = 0;
-  let high = keyBytes / recordSize(keySize);
+  let high = await recordCount(oversized, keySize, section, end);
   while (low < high) {
     const position = Math.floor((low + high) / 2);
     const [bytes] = await oversized.keys.readMany([{ section, position }]);

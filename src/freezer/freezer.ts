@@ -194,8 +194,10 @@ export class Freezer<V> {
    * `invalid-value` and corruption of a bucket append nothing. Waits while memory is full.
    */
   async putMany(entries: readonly Entry<V>[]): Promise<readonly Appended[]> {
-    const prepared = await this.#prepare(entries);
+    const preparing = this.#prepare(entries);
+    preparing.catch(() => {});
     return this.#writer.run(async () => {
+      const prepared = await preparing;
       this.#mutable();
       await this.#table.load(prepared.map((entry) => this.#table.bucketOf(entry.hash)));
       return this.#guarded(() => this.#append(prepared));

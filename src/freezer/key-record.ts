@@ -6,6 +6,7 @@ import { messageOf } from '../base/errors.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
+import type { RecordLayout } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 
 /** Offsets behind the key. */
@@ -17,6 +18,17 @@ const recordTailSize = valueSizeAt + u32Size;
 
 export function recordSize(keySize: number): number {
   return keySize + recordTailSize;
+}
+
+/** Where a record's value is, for the layers that know nothing else of records. */
+export function recordLayout(keySize: number): RecordLayout {
+  return {
+    size: recordSize(keySize),
+    valueOf: (bytes, at) => ({
+      offset: readU64(bytes, at + keySize + valueOffsetAt),
+      size: bytes.readUInt32BE(at + keySize + valueSizeAt),
+    }),
+  };
 }
 
 export interface KeyRecord {

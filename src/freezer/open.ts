@@ -2,10 +2,9 @@
 import { type Blob, createBlob, isBlankBlob, openBlob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
-import { readU64, u64Size } from '../codec/integer.ts';
 import type { Disk } from '../disk/disk.ts';
 import { type JournalEnd, journalStart } from '../journal/journal-end.ts';
-import { closeJournalFiles, type JournalFiles, journalFiles, type RecordLayout } from '../journal/journal-files.ts';
+import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/journal-files.ts';
 import { Oversized } from '../journal/oversized.ts';
 import { SectionBlobs } from '../journal/section-blobs.ts';
 import { verifyClean } from '../journal/verify-committed.ts';
@@ -13,7 +12,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { recordSize } from './key-record.ts';
+import { recordLayout, recordSize } from './key-record.ts';
 import { recover, verifyCoding } from './recovery.ts';
 import type { FreezerSettings } from './settings.ts';
 import { isPowerOfTwo } from './settings-check.ts';
@@ -63,16 +62,6 @@ export async function openStore<V>(
     await blob.close();
     throw error;
   }
-}
-
-/** Where a record's value is, for the layers that know nothing else of records. */
-export function recordLayout(keySize: number): RecordLayout {
-  const size = recordSize(keySize);
-  const offsetAt = size - 4 - u64Size;
-  return {
-    size,
-    valueOf: (bytes, at) => ({ offset: readU64(bytes, at + offsetAt), size: bytes.readUInt32BE(at + size - 4) }),
-  };
 }
 
 async function createStore<V>(

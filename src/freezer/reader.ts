@@ -45,6 +45,14 @@ interface Link {
   readonly record: KeyRecord;
 }
 
+interface Place {
+  readonly cursor: Cursor;
+  readonly position: RecordPosition;
+}
+
+/** Versions whose values are read together. */
+const versionBatchMax = 64;
+
 export class Reader<V> {
   readonly #table: Table;
   readonly #oversized: Oversized;
@@ -79,15 +87,28 @@ export class Reader<V> {
     return this.#locateMany(keys.map((key) => ({ key })));
   }
 
-  /** All versions of a key, newest first. */
+  /** All versions of a key, newest first. Values are read in batches that grow, so that a long chain is walked fast. */
   async *versions(key: Uint8Array): AsyncGenerator<Version<V>> {
+    let batchMax = 1;
+    let places: Place[] = [];
     for await (const { at, record } of this.#chain(key)) {
       if (record.key.compare(key) !== 0) continue;
       const cursor = { section: at.section, offset: record.valueOffset, size: record.valueSize };
-      const [frame] = await this.#oversized.values.readMany([cursor]);
-      const decoded = await this.#decoded(cursor, present(frame, 'a frame'));
+      places.push({ cursor, position: at });
+      if (places.length < batchMax) continue;
+      yield* this.#readVersions(places);
+      places = [];
+      batchMax = Math.min(versionBatchMax, batchMax * 2);
+    }
+    yield* this.#readVersions(places);
+  }
+
+  async *#readVersions(places: readonly Place[]): AsyncGenerator<Version<V>> {
+    const frames = await this.#oversized.values.readMany(places.map(({ cursor }) => cursor));
+    for (const [index, { cursor, position }] of places.entries()) {
+      const decoded = await this.#decoded(cursor, present(frames[index], 'a frame'));
       if (decoded.kind === 'failed') throw decoded.error;
-      if (decoded.kind === 'found') yield { value: decoded.value, cursor, position: at };
+      if (decoded.kind === 'found') yield { value: decoded.value, cursor, position };
     }
   }
 

@@ -1,10 +1,10 @@
 /** Iteration over all records in the order of the archive. */
 import { present } from '../base/assert.ts';
-import type { JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
-import { readRecordOf, recordSize } from './key-record.ts';
+import { readRecordOf } from './key-record.ts';
 import type { Reader, Version } from './reader.ts';
+import { recordCount } from './section-size.ts';
 
 export interface StoredRecord<V> extends Version<V> {
   readonly key: Buffer;
@@ -24,16 +24,11 @@ export async function* iterateRecords<V>(
   const { end } = oversized;
   for (const section of await oversized.keys.blobs.list()) {
     if (section > end.section) return;
-    const count = await sectionCount(oversized, section, end, recordSize(keySize));
+    const count = await recordCount(oversized, keySize, section, end);
     for (let from = 0; from < count; from += batchCount) {
       yield* readBatch(oversized, reader, keySize, section, from, Math.min(count, from + batchCount));
     }
   }
-}
-
-async function sectionCount(oversized: Oversized, section: number, end: JournalEnd, size: number): Promise<number> {
-  const bytes = section === end.section ? end.keyBytes : await oversized.keys.sealedSize(section);
-  return Math.floor(bytes / size);
 }
 
 async function* readBatch<V>(

@@ -13,16 +13,19 @@
  * of this leaves a store that recovers to the same state. Mended and changed buckets reach the table with the next
  * sync; until then the same recovery finds them again.
  */
+
+import { yieldToLoop } from '../base/yield.ts';
 import type { Blob } from '../blob/blob.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
+import { physicalPageSize } from '../blob/page.ts';
 import { crc32c, crcSize } from '../codec/crc32c.ts';
 import { cut, settle } from '../journal/cut.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import type { JournalFiles } from '../journal/journal-files.ts';
 import { withBlob } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
-import { type JournalTail, readTail } from '../journal/roll-forward.ts';
+import { type JournalTail, readTail, tailRecords } from '../journal/roll-forward.ts';
 import { checkFrame } from '../journal/value-log.ts';
 import { lastValues, type ValueRange, verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -30,11 +33,11 @@ import { visitKeys } from './derive-heads.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { type KeyRecord, readRecordOf } from './key-record.ts';
+import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
-import { Table, type TableSettings, tableBytes } from './table.ts';
-import { bucketSize, slotOffset, writeSlot } from './table-entry.ts';
+import { bucketError, Table, type TableSettings, tableBytes } from './table.ts';
+import { clearSlot, readSlot, type Slot, slotOffset, slotState, writeSlot } from './table-entry.ts';
 import { type MendedBucket, type ScanResult, scanTable } from './table-scan.ts';
 import { verifyChains } from './verify-chains.ts';
 
@@ -44,6 +47,9 @@ export interface Recovered {
   readonly table: Table;
   readonly end: JournalEnd;
 }
+
+/** Records replayed between two turns of the event loop. */
+const replayStepCount = 4096;
 
 interface Recovery<V> {
   readonly files: JournalFiles;
@@ -122,7 +128,7 @@ async function readFrame(files: JournalFiles, end: JournalEnd, value: ValueRange
 }
 
 function noTail(end: JournalEnd): JournalTail {
-  return { records: [], end, stop: 'the checkpoint' };
+  return { stretches: [], end, stop: 'the checkpoint' };
 }
 
 function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
@@ -139,16 +145,17 @@ function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
 async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail: JournalTail): Promise<Table> {
   const { blob, settings, start, files, tableSettings, hooks } = recovery;
   const { checkpoint } = start;
+  const touched = touchedBuckets(recovery, tail);
   const scan = await scanTable(blob, {
     checkpoint,
     end: committed,
     recordSize: files.layout.size,
     resizeFrequency: settings.tableResizeFrequency,
-    touched: touchedBuckets(recovery, tail),
+    touched,
     stepBytes: settings.tableReplayBuffer,
     progress: hooks.progress,
   });
-  const derived = await deriveBuckets(recovery, committed, scan);
+  const derived = await deriveBuckets(recovery, committed, scan, touched);
   const table = new Table(blob, tableSettings, checkpoint.tableSize, {
     resizeProgress: undefined,
     resizable: scan.resizable,
@@ -157,12 +164,12 @@ async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail
   return table;
 }
 
-function touchedBuckets<V>(recovery: Recovery<V>, tail: JournalTail): Map<number, RecordPosition | undefined> {
+function touchedBuckets<V>(recovery: Recovery<V>, tail: JournalTail): Heads {
   const { tableSize } = recovery.start.checkpoint;
   const touched = new Map<number, RecordPosition | undefined>();
-  for (const at of tail.records) {
+  for (const at of tailRecords(tail, recovery.files.layout.size)) {
     const record = recordAt(recovery, at, at.bytes);
-    const bucket = (crc32c(record.key) & (tableSize - 1)) >>> 0;
+    const bucket = bucketOf(record, tableSize);
     if (!touched.has(bucket)) touched.set(bucket, record.next);
   }
   return touched;
@@ -172,49 +179,123 @@ function recordAt<V>({ files, settings }: Recovery<V>, at: RecordPosition, bytes
   return readRecordOf(files.keys.path(at.section), at.position, bytes, settings.keySize);
 }
 
-/** Heads of buckets that the table cannot tell, from one pass over the key index. */
+type Heads = ReadonlyMap<number, RecordPosition | undefined>;
+
+/**
+ * Heads of buckets that the table cannot tell. Where records behind the checkpoint changed the bucket, the first of
+ * them names its head; for the others one pass over the key index finds the newest record of each.
+ */
 async function deriveBuckets<V>(
   recovery: Recovery<V>,
   committed: JournalEnd,
   scan: ScanResult,
+  touched: Heads,
 ): Promise<readonly MendedBucket[]> {
-  if (scan.underivable.length === 0) return [];
   const { checkpoint } = recovery.start;
-  const heads = new Map<number, RecordPosition | undefined>(scan.underivable.map(({ bucket }) => [bucket, undefined]));
-  const visit = (hash: number, section: number, position: number): void => {
-    const bucket = (hash & (checkpoint.tableSize - 1)) >>> 0;
-    if (heads.has(bucket)) heads.set(bucket, { section, position });
-  };
-  await visitKeys(recovery.files, recovery.settings.keySize, committed, visit, recovery.hooks.progress);
-  recovery.hooks.logger?.warn({ buckets: heads.size }, 'damaged buckets derived from the key index');
-  return scan.underivable.map(({ bucket }) => {
-    const bytes = Buffer.alloc(bucketSize);
-    const head = heads.get(bucket);
-    if (head !== undefined)
-      writeSlot(bytes, slotOffset(0, 0), { epoch: Math.max(1, checkpoint.epoch), ...head, added: 0 });
-    return { bucket, bytes };
+  const newest = new Map<number, RecordPosition | undefined>();
+  for (const { bucket } of scan.underivable) if (!touched.has(bucket)) newest.set(bucket, undefined);
+  if (newest.size > 0) {
+    const visit = (hash: number, section: number, position: number): void => {
+      const bucket = (hash & (checkpoint.tableSize - 1)) >>> 0;
+      if (newest.has(bucket)) newest.set(bucket, { section, position });
+    };
+    await visitKeys(recovery.files, recovery.settings.keySize, committed, visit, recovery.hooks.progress);
+    recovery.hooks.logger?.warn({ buckets: newest.size }, 'damaged buckets derived from the key index');
+  }
+  return scan.underivable.map((damaged) => {
+    const slots = slotsOf(damaged.bytes);
+    const head = touched.has(damaged.bucket)
+      ? touched.get(damaged.bucket)
+      : newerOf(slots.good, newest.get(damaged.bucket));
+    return mendedWith(recovery, damaged, slots, head);
   });
+}
+
+interface DamagedSlots {
+  readonly good: Slot | undefined;
+  readonly damagedAt: readonly number[];
+}
+
+function slotsOf(bytes: Buffer): DamagedSlots {
+  const offsets = [slotOffset(0, 0), slotOffset(0, 1)];
+  const goodAt = offsets.find((at) => slotState(bytes, at) === 'valid');
+  return {
+    good: goodAt === undefined ? undefined : readSlot(bytes, goodAt),
+    damagedAt: offsets.filter((at) => slotState(bytes, at) === 'damaged'),
+  };
+}
+
+/**
+ * The newer head leads to all records of the bucket. A good slot's may be newer than the newest record of the bucket
+ * itself: after a resize two buckets share a chain.
+ */
+function newerOf(good: Slot | undefined, derived: RecordPosition | undefined): RecordPosition | undefined {
+  if (good === undefined || derived === undefined) return good ?? derived;
+  return isBefore(good, derived) ? derived : good;
+}
+
+/**
+ * The bucket with this head. A good slot stays as it is: while the other one is written, a tear must not leave two
+ * slots that cannot be told apart.
+ */
+function mendedWith<V>(
+  { blob, start }: Recovery<V>,
+  { bucket, bytes }: MendedBucket,
+  { good, damagedAt }: DamagedSlots,
+  head: RecordPosition | undefined,
+): MendedBucket {
+  const mended = Buffer.from(bytes);
+  for (const at of damagedAt) clearSlot(mended, at);
+  if (isSame(good, head)) return { bucket, bytes: mended };
+  const { epoch } = start.checkpoint;
+  const [at] = damagedAt;
+  if (at === undefined || head === undefined || (good !== undefined && good.epoch >= epoch)) {
+    throw bucketError(blob.path, bucket, bytes, 0);
+  }
+  const { section, position } = head;
+  writeSlot(mended, at, { epoch, section, position, added: 0 });
+  return { bucket, bytes: mended };
 }
 
 /** Puts the records behind the checkpoint again, into the table in memory. */
 async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail): Promise<void> {
-  const { start, files } = recovery;
-  const records = tail.records.map((at) => ({ ...at, ...recordAt(recovery, at, at.bytes) }));
-  await table.load(
-    records.map(({ key }) => table.bucketOf(crc32c(key))),
-    Number.POSITIVE_INFINITY,
-  );
-  for (const { key, next, section, position } of records) {
-    const bucket = table.bucketOf(crc32c(key));
+  const epoch = recovery.start.checkpoint.epoch + 1;
+  const { tableSize } = recovery.start.checkpoint;
+  const { size } = recovery.files.layout;
+  const bucketsOf = function* (): Generator<number> {
+    for (const at of tailRecords(tail, size)) yield bucketOf(recordAt(recovery, at, at.bytes), tableSize);
+  };
+  await table.load(new Set(bucketsOf()), Number.POSITIVE_INFINITY);
+  let count = 0;
+  for (const at of tailRecords(tail, size)) {
+    const record = recordAt(recovery, at, at.bytes);
+    const bucket = bucketOf(record, tableSize);
     const head = table.head(bucket);
-    if (head?.section !== next?.section || head?.position !== next?.position) {
-      throw corruption(`record ${position} does not follow its bucket's head`, {
-        file: files.keys.path(section),
-        offset: headerSize,
-        expected: head === undefined ? 'no next record' : `next ${head.section}/${head.position}`,
-        found: next === undefined ? 'none' : `${next.section}/${next.position}`,
-      });
-    }
-    table.update(bucket, head, { epoch: start.checkpoint.epoch + 1, section, position });
+    if (!isSame(head, record.next)) throw strayRecord(recovery, at, head, record.next);
+    table.update(bucket, head, { epoch, section: at.section, position: at.position });
+    if (++count % replayStepCount === 0) await yieldToLoop();
   }
+}
+
+function bucketOf({ key }: KeyRecord, tableSize: number): number {
+  return (crc32c(key) & (tableSize - 1)) >>> 0;
+}
+
+function isSame(left: RecordPosition | undefined, right: RecordPosition | undefined): boolean {
+  return left?.section === right?.section && left?.position === right?.position;
+}
+
+function strayRecord<V>(
+  { files }: Recovery<V>,
+  at: RecordPosition,
+  head: RecordPosition | undefined,
+  next: RecordPosition | undefined,
+): BlobError {
+  const page = Math.floor((at.position * files.layout.size) / files.pageSize);
+  return corruption(`record ${at.position} does not follow its bucket's head`, {
+    file: files.keys.path(at.section),
+    offset: headerSize + page * physicalPageSize(files.pageSize),
+    expected: head === undefined ? 'no next record' : `next ${head.section}/${head.position}`,
+    found: next === undefined ? 'none' : `${next.section}/${next.position}`,
+  });
 }

@@ -12,8 +12,7 @@ import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/j
 import { streamPages } from '../journal/page-stream.ts';
 import { checkFrame } from '../journal/value-log.ts';
 import { FrameCoding } from './frame-coding.ts';
-import { readRecord } from './key-record.ts';
-import { recordLayout } from './open.ts';
+import { readRecord, recordLayout } from './key-record.ts';
 import type { StoredRecord } from './records.ts';
 import type { FreezerSettings } from './settings.ts';
 import { checkSettings } from './settings-check.ts';

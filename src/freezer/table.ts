@@ -93,7 +93,7 @@ export class Table {
   }
 
   /** Brings buckets into memory for `head` and `update`. Changes nothing when one is damaged or memory is full. */
-  async load(buckets: readonly number[], changesMax = this.#settings.changesMax): Promise<void> {
+  async load(buckets: Iterable<number>, changesMax = this.#settings.changesMax): Promise<void> {
     const missing = [...new Set(buckets)].filter((bucket) => !this.#changed.has(bucket));
     if (missing.length === 0) return;
     if (this.#changed.count + missing.length > changesMax) {

@@ -36,7 +36,7 @@ export function journalFiles(
 
 /** Where the record at `at` says that its value is. A field that no store writes is corruption. */
 export function placeOfValue(
-  files: JournalFiles,
+  files: Omit<JournalFiles, 'disk'>,
   place: { readonly section: number; readonly position: number },
   bytes: Buffer,
   at: number,

@@ -53,6 +53,10 @@ export class Oversized {
     return this.#section;
   }
 
+  get pageSize(): number {
+    return this.#settings.pageSize;
+  }
+
   get end(): JournalEnd {
     return { section: this.#section, keyBytes: this.keys.size, valueBytes: this.values.size };
   }

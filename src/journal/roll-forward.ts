@@ -16,19 +16,39 @@ import { streamPages } from './page-stream.ts';
 import type { SectionBlobs } from './section-blobs.ts';
 import { checkFrame } from './value-log.ts';
 
+/** Records of one section behind the durable end, back to back. */
+export interface TailStretch {
+  readonly section: number;
+  /** Position of the first. */
+  readonly first: number;
+  readonly count: number;
+  readonly bytes: Buffer;
+}
+
 export interface TailRecord {
   readonly section: number;
   readonly position: number;
-  /** A copy of the record. */
+  /** A view of the stretch. */
   readonly bytes: Buffer;
 }
 
 export interface JournalTail {
-  readonly records: readonly TailRecord[];
+  /** What was read: the records' own bytes are all that recovery keeps of them in memory. */
+  readonly stretches: readonly TailStretch[];
   /** End of the last record that counts. */
   readonly end: JournalEnd;
   /** Why reading ended there. */
   readonly stop: string;
+}
+
+/** The records of a tail in their order. */
+export function* tailRecords(tail: JournalTail, recordSize: number): Generator<TailRecord> {
+  for (const { section, first, count, bytes } of tail.stretches) {
+    for (let index = 0; index < count; index++) {
+      const at = index * recordSize;
+      yield { section, position: first + index, bytes: bytes.subarray(at, at + recordSize) };
+    }
+  }
 }
 
 interface SectionTail extends JournalTail {
@@ -43,14 +63,14 @@ export async function readTail(
   mark: JournalEnd | undefined,
 ): Promise<JournalTail> {
   const sections = new Set(await files.keys.list());
-  const records: TailRecord[] = [];
+  const stretches: TailStretch[] = [];
   let tail = await readSectionTail(files, from);
   for (;;) {
-    for (const record of tail.records) records.push(record);
+    stretches.push(...tail.stretches);
     const next = tail.end.section + 1;
     if (!sections.has(next)) break;
     const beyond = await readSectionTail(files, { section: next, keyBytes: 0, valueBytes: 0 });
-    if (beyond.records.length === 0) break;
+    if (beyond.stretches.length === 0) break;
     if (!tail.complete) throw incomplete(files, tail);
     if (mark?.section === tail.end.section) checkMark(files, tail, mark);
     tail = beyond;
@@ -58,7 +78,7 @@ export async function readTail(
   if (mark !== undefined) checkMark(files, tail, mark);
   const later = [...sections].find((section) => section > tail.end.section + 1);
   if (later !== undefined) throw gap(files, tail, later);
-  return { records, end: tail.end, stop: tail.stop };
+  return { stretches, end: tail.end, stop: tail.stop };
 }
 
 function checkMark(files: JournalFiles, tail: JournalTail, mark: JournalEnd): void {
@@ -69,7 +89,7 @@ function checkMark(files: JournalFiles, tail: JournalTail, mark: JournalEnd): vo
 async function readSectionTail(files: JournalFiles, from: JournalEnd): Promise<SectionTail> {
   for (const blobs of [files.keys, files.values]) {
     if (await isThere(files, blobs, from.section)) continue;
-    return { records: [], end: from, stop: `${blobs.path(from.section)} is not there`, complete: false };
+    return { stretches: [], end: from, stop: `${blobs.path(from.section)} is not there`, complete: false };
   }
   return withBlob(files.keys, from.section, async (keys) => {
     const payload = await readTailPayload(files, keys, from);
@@ -125,14 +145,14 @@ async function takeRecords(
   payload: TailPayload,
 ): Promise<SectionTail> {
   const { layout } = files;
-  const records: TailRecord[] = [];
   const first = from.keyBytes / layout.size;
+  let count = 0;
   let valueEnd = from.valueBytes;
   let { stop } = payload;
   let torn = false;
   const frames = new FrameReader(values);
   for (let at = 0; at + layout.size <= payload.bytes.length; at += layout.size) {
-    const position = first + records.length;
+    const position = first + count;
     const value = placeOfValue(files, { section: from.section, position }, payload.bytes, at);
     if (value.offset !== valueEnd) throw misplaced(files, from.section, position, valueEnd, value.offset);
     const failure = await frames.failure(value.offset, value.size);
@@ -141,13 +161,14 @@ async function takeRecords(
       torn = true;
       break;
     }
-    records.push({ section: from.section, position, bytes: Buffer.from(payload.bytes.subarray(at, at + layout.size)) });
+    count++;
     valueEnd += value.size;
   }
-  const keyBytes = from.keyBytes + records.length * layout.size;
-  const whole = !torn && records.length * layout.size === payload.bytes.length;
+  const keyBytes = from.keyBytes + count * layout.size;
+  const whole = !torn && count * layout.size === payload.bytes.length;
   const complete = whole && payload.complete && values.size === valueEnd;
-  return { records, end: { section: from.section, keyBytes, valueBytes: valueEnd }, stop, complete };
+  const stretches = count === 0 ? [] : [{ section: from.section, first, count, bytes: payload.bytes }];
+  return { stretches, end: { section: from.section, keyBytes, valueBytes: valueEnd }, stop, complete };
 }
 
 const readAheadBytes = 1 << 20;

@@ -69,7 +69,7 @@ async function verifyNothingBeyond(files: JournalFiles, { section, keyBytes }: C
 }
 
 /** End of a section that was left for the next one, which is complete or corrupt. */
-export async function verifySealed(files: JournalFiles, section: number): Promise<JournalEnd> {
+export async function verifySealed(files: Omit<JournalFiles, 'disk'>, section: number): Promise<JournalEnd> {
   const { pageSize, layout } = files;
   const valueBytes = await withBlob(files.values, section, async (blob) => blob.size);
   return withBlob(files.keys, section, async (blob) => {

@@ -1,12 +1,14 @@
 /** The crash explorations of the freezer, and the broken engines that they must catch. Runs in a thread of its own. */
+import { headerSize } from '../../src/blob/header.ts';
 import type { Disk, DiskFile } from '../../src/disk/disk.ts';
+import { bucketSize, slotSize } from '../../src/freezer/table-entry.ts';
 import { offerExplorations } from '../simulation/apart.ts';
 import { type Explored, exploreCrashPoints } from '../simulation/crash-points.ts';
 import { exploreFaults } from '../simulation/fault-points.ts';
 import type { Logged } from '../simulation/gate.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
-import { verifyOf, type WorkloadPlan, workloadOf } from './crash-model.ts';
-import { smallSettings } from './keeper.ts';
+import { type CrashEvent, verifyOf, type WorkloadPlan, workloadOf } from './crash-model.ts';
+import { Keeper, smallSettings } from './keeper.ts';
 
 function crashes(
   plan: WorkloadPlan,
@@ -166,7 +168,44 @@ const onePage: WorkloadPlan['settings'] = {
 };
 const failing: WorkloadPlan = { seed: 7, turns: 16, failedSyncEvery: 9 };
 
+/** One slot of each bucket rots; the store is opened and synced, and crashes at every step of it. */
+async function derivedBuckets(): Promise<Explored> {
+  const settings = { ...smallSettings, tableInitialSize: 64, tableResizeFrequency: 254, valueTargetSize: 100_000 };
+  const plan: WorkloadPlan = { seed: 8, turns: 8, settings };
+  const whole = new SimulatedDisk();
+  const events: CrashEvent[] = [];
+  await workloadOf(plan)(whole, events);
+  const total: Explored = { points: 0, states: 0 };
+  for (const slot of [0, 1]) {
+    const rotten = whole.crash('allDurable');
+    rotten.mutate(tablePath, (bytes) => withRottenSlots(bytes, slot));
+    const workload = async (disk: SimulatedDisk, seen: CrashEvent[]): Promise<void> => {
+      if (seen.length === 0) seen.push(...events);
+      const { keeper, freezer } = await Keeper.open(disk, settings);
+      await freezer.sync(keeper.saveCheckpoint);
+      await freezer.release();
+    };
+    const options = { workload, verify: verifyOf(plan), seed: 8, randomSurvivals: 12, sectorSizes: [1, 512] };
+    const explored = await exploreCrashPoints<CrashEvent>({ ...options, startDisk: () => rotten.clone() });
+    total.points += explored.points;
+    total.states += explored.states;
+  }
+  return total;
+}
+
+const tablePath = 'table/7461626c65';
+
+function withRottenSlots(bytes: Buffer, slot: number): Buffer {
+  const rotten = Buffer.from(bytes);
+  for (let at = headerSize + slot * slotSize; at + slotSize <= rotten.length; at += bucketSize) {
+    if (rotten.subarray(at, at + slotSize).some((byte) => byte !== 0))
+      rotten.writeUInt8(rotten.readUInt8(at + 20) ^ 1, at + 20);
+  }
+  return rotten;
+}
+
 await offerExplorations({
+  'derived buckets': derivedBuckets,
   'every point, first seed': () => crashes({ seed: 1, turns: 14 }, { depth: 1, survivals: 6 }),
   'every point, second seed': () => crashes({ seed: 2, turns: 14 }, { depth: 1, survivals: 6 }),
   'resizes that finish': () => crashes({ seed: 3, turns: 16, settings: resizing }, { depth: 1, survivals: 4 }),

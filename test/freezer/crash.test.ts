@@ -14,6 +14,7 @@ const whole = [
   { name: 'pages of several commits', points: 120, states: 1000 },
   { name: 'crashes inside recovery', points: 1000, states: 5000 },
   { name: 'fsyncs that fail', points: 200, states: 1000 },
+  { name: 'derived buckets', points: 30, states: 400 },
   { name: 'failed operations', points: 200, states: 800 },
 ];
 
