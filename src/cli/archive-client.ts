@@ -4,6 +4,9 @@ import type { Client } from '../client/client.ts';
 import type { ClientOptions, RedisAddress } from '../client/settings.ts';
 import type { Config } from '../service/config.ts';
 
+/** Shards that the commands' clients put to and ask: there is no setting for more. */
+export const clientShardCount = 1;
+
 /** A client of the archive that the settings name. Errors: ClientError `connection`, ProtocolError `invalid-name`. */
 export async function connectClient(
   config: Config,
@@ -13,7 +16,14 @@ export async function connectClient(
   // Loaded when it is used: the queue's libraries take longer to load than a help text to print.
   const { Client } = await import('../client/client.ts');
   const { archive, limits } = config;
-  const defaults = { archive, limits, redis: redisAddress(config), name: 'cli', closeTimeoutMs: 2000 };
+  const defaults = {
+    archive,
+    limits,
+    redis: redisAddress(config),
+    shardCount: clientShardCount,
+    name: 'cli',
+    closeTimeoutMs: 2000,
+  };
   return Client.connect({ ...defaults, connectTimeoutMs: config.redis.startTimeoutMs, ...options }, { clock });
 }
 

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { messageOf } from '../base/errors.ts';
 import type { FoundRecord, LookupTarget } from '../client/lookups.ts';
-import { connectClient } from './archive-client.ts';
+import { parseCursor } from '../protocol/cursor-text.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { clientShardCount, connectClient } from './archive-client.ts';
 import { CliError } from './cli-error.ts';
 import { defineCommand, type ExitCode, exitCodes, type Output, type Terminal, UsageError } from './command.ts';
 import { clientOptions, configFrom } from './settings.ts';
@@ -55,10 +57,23 @@ export const getCommand = defineCommand({
 function targetOf(key: string | undefined, cursor: string | undefined): LookupTarget {
   if (key !== undefined && cursor !== undefined)
     throw new UsageError('unexpected-operand', 'give a key or --cursor, not both');
-  if (cursor !== undefined) return { cursor };
+  if (cursor !== undefined) return { cursor: checkedCursor(cursor) };
   if (key === undefined)
     throw new UsageError('missing-operand', '<key> is missing: name a record, or a place with --cursor');
   return key;
+}
+
+/** What can be refused without asking anybody is refused before anything is sent. */
+function checkedCursor(cursor: string): string {
+  try {
+    const { shard } = parseCursor(cursor, '--cursor');
+    if (shard < clientShardCount) return cursor;
+    const known = `commands know shards below ${clientShardCount} only`;
+    throw new UsageError('invalid-option', `--cursor: it is of shard ${shard}, but ${known}`);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new UsageError('invalid-option', error.message, { cause: error });
+  }
 }
 
 interface AnswerOptions {

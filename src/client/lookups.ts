@@ -67,7 +67,7 @@ export class Lookups {
     const answers = new Array<LookupAnswer>(targets.length);
     let asked: readonly Asked[] = targets.map((target, position) => ({ target, position }));
     while (asked.length > 0) {
-      const leftMs = Math.max(0, endMs - clock.monotonicMs());
+      const leftMs = Math.max(0, Math.ceil(endMs - clock.monotonicMs()));
       const results = await this.#ask(asked, { ...options, timeoutMs: leftMs });
       for (const [index, { position }] of asked.entries()) answers[position] = answerOf(results[index]);
       asked = askAgain(asked, results);
@@ -125,9 +125,21 @@ export class Lookups {
     const { limits, shardCount } = this.#settings;
     const target = asked?.target ?? '';
     const field = `targets[${asked?.position}]`;
-    if (typeof target !== 'string') return parseCursor(target.cursor, `${field}.cursor`).shard;
+    if (typeof target !== 'string') return this.#knownShard(target.cursor, `${field}.cursor`);
     checkKey(target, field, limits);
     return shardCount === 1 ? 0 : shardOf(storedKeyOf(target), shardCount);
+  }
+
+  /** A shard that nobody works for would never answer, and keep the question. */
+  #knownShard(cursor: string, field: string): number {
+    const { shard } = parseCursor(cursor, field);
+    const { shardCount } = this.#settings;
+    if (shard < shardCount) return shard;
+    throw new ProtocolError(
+      'invalid-cursor',
+      `${field}: it is of shard ${shard}, this client knows shard${shardCount === 1 ? ' 0' : `s 0 to ${shardCount - 1}`} (shardCount)`,
+      { details: { field, found: shard, max: shardCount - 1 } },
+    );
   }
 }
 

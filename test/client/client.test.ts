@@ -162,6 +162,20 @@ describe('lookup', () => {
     await assert.rejects(client.lookup({ cursor: 'nonsense' }), ProtocolError);
   });
 
+  it('refuses a cursor of a shard that it does not know at once, and leaves nothing in Redis', async () => {
+    const client = await fixture.client({ shardCount: 2 });
+    const before = (await fixture.redis.keys('*')).sort();
+    const cursor = `2:${'00'.repeat(20)}`;
+    await assert.rejects(client.lookup({ cursor }), { code: 'invalid-cursor', message: /shard 2.*shards 0 to 1/ });
+    assert.deepEqual((await fixture.redis.keys('*')).sort(), before);
+  });
+
+  it('names the deadline in whole milliseconds', async () => {
+    const client = await fixture.client();
+    const error = await assertFails('deadline', client.lookup('a', { timeoutMs: 20 }));
+    assert.match(error.message, /within 20 ms/);
+  });
+
   it('answers many in their order, in jobs of at most a hundred, keys and cursors mixed and repeated', async () => {
     const worker = await fixture.worker();
     const client = await fixture.client();
