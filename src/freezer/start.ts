@@ -17,8 +17,6 @@ export type FreezerStart =
       readonly kind: 'roll-forward';
       readonly checkpoint: Checkpoint;
       readonly mark?: JournalEnd | undefined;
-      /** Table state at the checkpoint, if known: tells which buckets the interrupted sync may have rewritten. */
-      readonly resizeProgress?: number | undefined;
       readonly sealed?: readonly JournalEnd[] | undefined;
     }
   | {

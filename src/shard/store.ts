@@ -168,8 +168,7 @@ export function startOf(files: StoreFiles, engine: EngineSettings, tableBytes: n
   if (clean && !otherUnreadable && unchanged) return { kind: 'clean', checkpoint, table, sealed };
   const mark = files.mark.newest.value;
   const markHelps = compareEnds(mark, endOf(saved)) > 0;
-  const resizeProgress = table.resizeProgress;
-  return { kind: 'roll-forward', checkpoint, sealed, resizeProgress, mark: markHelps ? mark : undefined };
+  return { kind: 'roll-forward', checkpoint, sealed, mark: markHelps ? mark : undefined };
 }
 
 /** Length of the table file; 0 when it is missing. */

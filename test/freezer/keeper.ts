@@ -15,7 +15,6 @@ import { bytesCodec } from '../../src/freezer/value-codec.ts';
 import { type JournalEnd, journalStart } from '../../src/journal/journal-end.ts';
 
 const directory = 'saved';
-const progressSize = 8;
 const markSize = 24;
 
 export const smallSettings: FreezerSettings<Uint8Array> = {
@@ -52,14 +51,13 @@ export class Keeper {
     const keeper = new Keeper(disk);
     await disk.makeDirectory(directory);
     await disk.syncDirectory('');
-    const saved = await keeper.#newest('checkpoint', checkpointSize + progressSize);
+    const saved = await keeper.#newest('checkpoint', checkpointSize);
     if (saved === undefined) {
       const freezer = await Freezer.open(disk, settings, { kind: 'create' }, hooks);
       await freezer.sync(keeper.saveCheckpoint);
       return { keeper, freezer };
     }
-    const checkpoint = decodeCheckpoint(saved.subarray(0, checkpointSize));
-    const progress = saved.readInt32BE(checkpointSize);
+    const checkpoint = decodeCheckpoint(saved);
     const mark = await keeper.#newest('mark', markSize);
     const freezer = await Freezer.open(
       disk,
@@ -68,18 +66,14 @@ export class Keeper {
         kind: 'roll-forward',
         checkpoint,
         mark: mark === undefined ? journalStart : readMark(mark),
-        resizeProgress: progress < 0 ? undefined : progress,
       },
       hooks,
     );
     return { keeper, freezer };
   }
 
-  readonly saveCheckpoint: SaveCheckpoint = (checkpoint: Checkpoint, table) => {
-    const progress = Buffer.alloc(progressSize);
-    progress.writeInt32BE(table.resizeProgress ?? -1, 0);
-    return this.#save('checkpoint', Buffer.concat([encodeCheckpoint(checkpoint), progress]));
-  };
+  readonly saveCheckpoint: SaveCheckpoint = (checkpoint: Checkpoint) =>
+    this.#save('checkpoint', encodeCheckpoint(checkpoint));
 
   readonly saveMark: SaveMark = (previous: JournalEnd) => {
     const bytes = Buffer.alloc(markSize);

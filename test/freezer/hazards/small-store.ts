@@ -160,12 +160,11 @@ export interface NamedStart {
 export function startsOf(store: SmallStore): readonly NamedStart[] {
   const { checkpoint, table } = newest(store);
   const { sealed, mark, rolledForward, atCheckpoint } = store;
-  const { resizeProgress } = table;
   const starts: NamedStart[] = [
     { name: 'checkpoint', start: { kind: 'checkpoint', checkpoint }, expected: atCheckpoint },
     {
       name: 'roll-forward',
-      start: { kind: 'roll-forward', checkpoint, mark, resizeProgress, sealed },
+      start: { kind: 'roll-forward', checkpoint, mark, sealed },
       expected: rolledForward,
     },
   ];
