@@ -23,7 +23,7 @@ import { readOptionalWireError } from './wire-error.ts';
  *
  * - `found`; `missing`: no such record. `corrupt`: the record is there and damaged.
  * - `expired`: the deadline passed before it was read. `invalid`: the cursor names no record of this shard.
- * - `too-large`: found, but the limit on values in one reply is used up: ask for it alone.
+ * - `too-large`: the limit on values in one reply is used up: ask for it alone. Without `size` it was not looked for.
  * - `unavailable`: not known now; ask again.
  */
 export type LookupOutcome = 'found' | 'missing' | 'corrupt' | 'expired' | 'invalid' | 'too-large' | 'unavailable';

@@ -5,6 +5,7 @@
  * mean size of what the slices before it brought.
  */
 import type { Clock } from '../base/clock.ts';
+import { yieldToLoop } from '../base/yield.ts';
 import { formatCursor } from '../protocol/cursor-text.ts';
 import type { ProtocolLimits } from '../protocol/limits.ts';
 import type { LookupCursor, LookupJob } from '../protocol/lookup-job.ts';
@@ -12,6 +13,7 @@ import type { RecordKey } from '../protocol/record-key.ts';
 import type { LookupResult } from '../protocol/reply.ts';
 import type { Answer, FoundRecord, Question } from '../shard/lookup.ts';
 import { versionLabel } from './put-id.ts';
+import type { ReadGate } from './read-gate.ts';
 import type { ShardPort } from './shard-port.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { within } from './within.ts';
@@ -21,54 +23,79 @@ export interface AnswerDeps {
   readonly clock: Clock;
   readonly limits: ProtocolLimits;
   readonly log: ThrottledLog;
+  /** Shared by all lookups in hand: held from reading a slice until what came of it is sent. */
+  readonly gate: ReadGate;
 }
 
-const sliceCountMin = 16;
+/** Of the first slice, before anything is known about sizes. */
+const sliceCountFirst = 16;
 const sliceCountMax = 256;
 const sliceBytesAim = 4_194_304;
 
 type Asked = RecordKey | LookupCursor;
 
 /** What came of a slice: answers, or why there are none. */
-type Sliced = readonly Answer[] | 'expired' | 'unavailable';
+type Sliced = readonly Answer[] | 'expired' | 'unavailable' | 'too-large';
 
-/** A result a question, first the keys, then the cursors. Nothing is read after the deadline. Never rejects. */
-export async function answerLookup(
+/**
+ * A result a question, first the keys, then the cursors, as they are found, slice by slice. Nothing is read after the
+ * deadline, nor when as many bytes of values were read as a reply may hold: what is left then is `too-large`, unread.
+ * Never rejects.
+ */
+export async function* answerLookup(
   job: LookupJob,
   deadlineMs: number,
   shard: number,
   deps: AnswerDeps,
-): Promise<readonly LookupResult[]> {
+): AsyncGenerator<readonly LookupResult[]> {
   const asked: readonly Asked[] = [...job.keys, ...job.cursors];
-  const answers = new Map<Asked, LookupResult>();
-  const budget = { bytesLeft: deps.limits.replyBytesMax };
-  const ours = asked.filter((question) => isOurs(question, shard));
-  let meanBytes = sliceBytesAim / sliceCountMin;
-  for (let start = 0; start < ours.length; ) {
-    const count = Math.min(Math.max(Math.floor(sliceBytesAim / meanBytes), sliceCountMin), sliceCountMax);
-    const slice = ours.slice(start, start + count);
-    const found = await askShard(slice, deadlineMs, deps);
-    if (typeof found === 'string') {
-      for (const question of ours.slice(start)) answers.set(question, { ...echo(question), outcome: found });
-      break;
+  const context = { shard, values: job.values, budget: { bytesLeft: deps.limits.replyBytesMax } };
+  let readBytes = 0;
+  let meanBytes = sliceBytesAim / sliceCountFirst;
+  for (let start = 0; start < asked.length; ) {
+    const count = Math.min(Math.max(Math.floor(sliceBytesAim / meanBytes), 1), sliceCountMax);
+    const slice = asked.slice(start, start + count);
+    const isFull = job.values && readBytes >= deps.limits.replyBytesMax;
+    await deps.gate.enter();
+    try {
+      const ours = slice.filter((question) => isOurs(question, shard));
+      const found = isFull ? 'too-large' : await askShard(ours, deadlineMs, deps);
+      yield resultsOf(slice, ours, found, context);
+      if (typeof found !== 'string') {
+        for (const answer of found)
+          if (answer.kind === 'corrupt') deps.log.warn({ error: answer.error }, 'record-corrupt');
+        meanBytes = meanBytesOf(found);
+        readBytes += meanBytes * found.length;
+      }
+    } finally {
+      deps.gate.leave();
     }
-    for (const [index, question] of slice.entries()) {
-      answers.set(question, resultOf(question, found[index], { shard, values: job.values, budget }));
-    }
-    for (const answer of found) {
-      if (answer.kind === 'corrupt') deps.log.warn({ error: answer.error }, 'record-corrupt');
-    }
-    meanBytes = meanBytesOf(found);
     start += slice.length;
+    await yieldToLoop();
   }
-  return asked.map((question) => answers.get(question) ?? wrongShard(question, shard));
 }
 
 async function askShard(slice: readonly Asked[], deadlineMs: number, deps: AnswerDeps): Promise<Sliced> {
   const leftMs = deadlineMs - deps.clock.wallMs();
   if (leftMs <= 0) return 'expired';
+  if (slice.length === 0) return [];
   const answered = deps.shard.lookupMany(slice.map(questionOf)).catch((): 'unavailable' => 'unavailable');
   return (await within(deps.clock, leftMs, answered)) ?? 'expired';
+}
+
+function resultsOf(
+  slice: readonly Asked[],
+  ours: readonly Asked[],
+  found: Sliced,
+  context: ResultContext,
+): readonly LookupResult[] {
+  const answers = new Map<Asked, Answer | undefined>();
+  if (typeof found !== 'string') for (const [index, question] of ours.entries()) answers.set(question, found[index]);
+  return slice.map((question) => {
+    if (!isOurs(question, context.shard)) return wrongShard(question, context.shard);
+    if (typeof found === 'string') return { ...echo(question), outcome: found };
+    return resultOf(question, answers.get(question), context);
+  });
 }
 
 interface ResultContext {

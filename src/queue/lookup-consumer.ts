@@ -9,12 +9,20 @@ import type { Job } from 'bullmq';
 import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/lookup-job.ts';
 import { jobNames } from '../protocol/names.ts';
 import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
-import { encodeReply, type LookupOutcome, type LookupResult, refusalReply, replyParts } from '../protocol/reply.ts';
+import {
+  encodeReply,
+  type LookupOutcome,
+  type LookupResult,
+  type Reply,
+  refusalReply,
+  replyParts,
+} from '../protocol/reply.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { toWireError } from '../protocol/wire-error.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
 import { answerLookup } from './lookup-answer.ts';
 import { guardedObserver } from './queue-observer.ts';
+import { ReadGate } from './read-gate.ts';
 import type { ReplySender } from './reply-sender.ts';
 import type { ShardPort } from './shard-port.ts';
 
@@ -29,11 +37,14 @@ export interface LookupSettings extends ConsumerSettings {
 
 /** A reply is worth delivering at least so long, even when its deadline is near. */
 const deliveryTimeoutMinMs = 1000;
+/** Slices of lookups that are read or sent at once; each is of a few megabytes. */
+const slicesMax = 4;
 
 export class LookupConsumer {
   readonly #settings: LookupSettings;
   readonly #deps: LookupDeps;
   readonly #consumer: JobConsumer;
+  readonly #gate = new ReadGate(slicesMax);
 
   constructor(settings: LookupSettings, deps: LookupDeps) {
     this.#settings = settings;
@@ -80,12 +91,37 @@ export class LookupConsumer {
     if (!(await replies.isAlive(lookup.replyTo))) {
       return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
     }
-    const deps = { shard, clock, log, limits: this.#settings.limits };
-    const results = await answerLookup(lookup, deadlineMs, this.#settings.shard, deps);
-    const messages = [...replyParts(lookup.id, results)].map(encodeReply);
-    const timeoutMs = Math.max(deadlineMs - clock.wallMs(), deliveryTimeoutMinMs);
-    await replies.send(lookup.replyTo, { name: jobNames.reply, messages }, timeoutMs);
-    observer.lookupAnswered({ counts: countOutcomes(results), durationS: (clock.monotonicMs() - startedMs) / 1000 });
+    const deps = { shard, clock, log, limits: this.#settings.limits, gate: this.#gate };
+    const counts = new Map<LookupOutcome, number>();
+    const progress: ReplyProgress = { part: 0, results: [] };
+    for await (const results of answerLookup(lookup, deadlineMs, this.#settings.shard, deps)) {
+      for (const { outcome } of results) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+      // Nobody takes the reply any more: nothing more is read for it.
+      if (!(await this.#sendFull(lookup, deadlineMs, progress, results))) return;
+    }
+    await this.#send(lookup, deadlineMs, [{ id: lookup.id, ...progress, last: true }]);
+    observer.lookupAnswered({ counts, durationS: (clock.monotonicMs() - startedMs) / 1000 });
+  }
+
+  /** Sends the parts that these results fill up, and keeps the rest; false when they could not be delivered. */
+  async #sendFull(
+    lookup: LookupJob,
+    deadlineMs: number,
+    progress: ReplyProgress,
+    results: readonly LookupResult[],
+  ): Promise<boolean> {
+    const parts = [...replyParts(lookup.id, [...progress.results, ...results])];
+    progress.results = parts.pop()?.results ?? [];
+    if (parts.length === 0) return true;
+    const full = parts.map((reply) => ({ ...reply, part: progress.part + reply.part }));
+    progress.part += parts.length;
+    return this.#send(lookup, deadlineMs, full);
+  }
+
+  #send(lookup: LookupJob, deadlineMs: number, parts: readonly Reply[]): Promise<boolean> {
+    const timeoutMs = Math.max(deadlineMs - this.#deps.clock.wallMs(), deliveryTimeoutMinMs);
+    const messages = parts.map(encodeReply);
+    return this.#deps.replies.send(lookup.replyTo, { name: jobNames.reply, messages }, timeoutMs);
   }
 
   async #refuse(job: Job, error: WireError, address: ReplyAddress | undefined): Promise<void> {
@@ -99,8 +135,8 @@ export class LookupConsumer {
   }
 }
 
-function countOutcomes(results: readonly LookupResult[]): ReadonlyMap<LookupOutcome, number> {
-  const counts = new Map<LookupOutcome, number>();
-  for (const { outcome } of results) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-  return counts;
+/** Number of the part that is being filled, and what is in it. */
+interface ReplyProgress {
+  part: number;
+  results: readonly LookupResult[];
 }

@@ -110,6 +110,50 @@ suite('lookup consumer', () => {
     await small.close();
   });
 
+  test('reads no more values than a reply may hold, of a few lookups at a time', async () => {
+    const limits = { replyBytesMax: 2_097_152 };
+    const small = new QueueBench(server, shard, { limits });
+    const keys = Array.from({ length: 200 }, (_, index) => `k${index}`);
+    for (const key of keys) await archived(key, Buffer.alloc(262_144));
+    const read = shard.lookupMany.bind(shard);
+    let [readCount, readsAtOnceMax, readsAtOnce] = [0, 0, 0];
+    shard.lookupMany = async (questions) => {
+      readCount += questions.length;
+      readsAtOnce += 1;
+      readsAtOnceMax = Math.max(readsAtOnceMax, readsAtOnce);
+      await new Promise((resolve) => setImmediate(resolve));
+      readsAtOnce -= 1;
+      return read(questions);
+    };
+    const jobs = Array.from({ length: 12 }, (_, index) => ({
+      v: 1,
+      id: `q${index}`,
+      replyTo: { list: `l${index}` },
+      keys,
+    }));
+    for (const job of jobs) await small.addLookup(job);
+    small.run();
+    for (const [index] of jobs.entries()) {
+      const parts: Message[] = [];
+      do parts.push((await small.nextOnList(`l${index}`)) as Message);
+      while (parts.at(-1)?.last !== true);
+      const results = parts.flatMap((part) => part.results);
+      assert.deepEqual(
+        results.map(({ key }) => key),
+        keys,
+      );
+      assert.deepEqual(
+        parts.map(({ part }) => part),
+        parts.map((_, part) => part),
+      );
+      const outcomes = results.map(({ outcome }) => outcome);
+      assert.deepEqual(outcomes, [...Array(8).fill('found'), ...Array(192).fill('too-large')]);
+    }
+    assert.equal(readCount, jobs.length * 16, 'each reads its first slice only');
+    assert.ok(readsAtOnceMax <= 4);
+    await small.close();
+  });
+
   test('reads nothing for a lookup whose deadline has passed', async () => {
     bench.run();
     await archived('a', Buffer.from('payload'));
