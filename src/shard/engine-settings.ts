@@ -33,6 +33,9 @@ const mib = 1024 * kib;
 /** Bytes of an archive key: a SHA-256. */
 export const archiveKeySize = 32;
 
+/** Level of zstd for files that are compressed where the settings name none. */
+const compressionLevel = 3;
+
 export const engineDefaults: EngineSettings = {
   // With its 12 bytes of checksums a page of 4,084 bytes takes 4,096 on disk.
   pageSize: 4084,
@@ -72,6 +75,12 @@ export function freezerSettingsOf(engine: EngineSettings): FreezerSettings<Envel
 /** The part of the settings that identity.json fixes. */
 export function engineParametersOf(engine: EngineSettings): EngineParameters {
   return { keySize: archiveKeySize, pageSize: engine.pageSize, compression: engine.compression !== undefined };
+}
+
+/** The settings for files that were made with these parameters. */
+export function withParameters(engine: EngineSettings, parameters: EngineParameters): EngineSettings {
+  const level = engine.compression ?? compressionLevel;
+  return { ...engine, pageSize: parameters.pageSize, compression: parameters.compression ? level : undefined };
 }
 
 /** Under which key the engine stores a record. */

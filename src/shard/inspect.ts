@@ -3,7 +3,7 @@ import { salvage } from '../freezer/salvage.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { checkpointFile, readCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
 import { readCommitMark } from './commit-mark.ts';
-import { type EngineSettings, freezerSettingsOf } from './engine-settings.ts';
+import { type EngineSettings, freezerSettingsOf, withParameters } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { type Identity, identityFile, readIdentity } from './identity.ts';
 import { SectionManifest } from './section-manifest.ts';
@@ -49,7 +49,7 @@ export async function inspectShard(disk: Disk, engine: EngineSettings, sampleCou
     recordCount,
     tableBytes: await tableBytesOf(disk),
     tableLoad: saved.checkpoint.tableSize === 0 ? 0 : recordCount / saved.checkpoint.tableSize,
-    sample: await sampleOf(disk, { ...engine, pageSize: identity.engine.pageSize }, sampleCount),
+    sample: await sampleOf(disk, withParameters(engine, identity.engine), sampleCount),
   };
 }
 

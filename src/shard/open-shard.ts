@@ -26,6 +26,18 @@ export async function openShardStore(
   return action.kind === 'create' ? createVolume(deps, expected) : createVolume(deps, expected, action.instance);
 }
 
+/** Refuses an empty directory that Redis knows a shard of, before the lock, which would be the first file in it. */
+export async function refuseEmptyVolume(
+  disk: Disk,
+  settings: ShardSettings,
+  published: PublishedCheckpoint | undefined,
+): Promise<void> {
+  if (published === undefined) return;
+  // Whatever else is to be said about the volume is said under the lock.
+  const volume = await readVolume(disk).catch(() => undefined);
+  if (volume?.kind === 'empty') decideStart(volume, published, { trustVolume: settings.trustVolume });
+}
+
 /** The identity file must be the configured shard's, and of the same instance as the checkpoint. */
 async function requireVolumeIdentity(deps: StoreDeps, volume: VolumeState, expected: ExpectedIdentity): Promise<void> {
   const identity = await readIdentity(deps.disk);

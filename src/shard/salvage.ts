@@ -10,7 +10,13 @@ import type { Disk } from '../disk/disk.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import type { Loss } from '../freezer/salvage.ts';
 import { salvage } from '../freezer/salvage.ts';
-import { archiveKey, engineParametersOf, freezerSettingsOf } from './engine-settings.ts';
+import {
+  archiveKey,
+  type EngineSettings,
+  engineParametersOf,
+  freezerSettingsOf,
+  withParameters,
+} from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { readIdentity } from './identity.ts';
 import type { OwnerLock } from './owner-lock.ts';
@@ -70,7 +76,7 @@ async function copy(
   if (volume.kind !== 'empty') {
     throw new ShardError('volume-foreign', `the target directory must be empty, found a shard (${volume.kind})`);
   }
-  const engine = { ...settings.engine, ...(await formatOf(from, settings)) };
+  const engine = await formatOf(from, settings.engine);
   const { archive, shard } = settings;
   const store = await createVolume({ ...target, engine }, { archive, shard, engine: engineParametersOf(engine) });
   try {
@@ -95,9 +101,9 @@ async function copy(
 }
 
 /** The parts of the format that the source's identity knows better than the configuration, if it can be read. */
-async function formatOf(disk: Disk, settings: ShardSettings): Promise<{ readonly pageSize: number }> {
+async function formatOf(disk: Disk, engine: EngineSettings): Promise<EngineSettings> {
   const identity = await readIdentity(disk).catch(() => undefined);
-  return { pageSize: identity?.engine.pageSize ?? settings.engine.pageSize };
+  return identity === undefined ? engine : withParameters(engine, identity.engine);
 }
 
 function lossOf({ key, value, position }: StoredRecord<Envelope>): Loss | undefined {

@@ -16,7 +16,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GroupCommit, type Round } from './group-commit.ts';
 import { type Answer, LookupDesk, type Question } from './lookup.ts';
-import { openShardStore } from './open-shard.ts';
+import { openShardStore, refuseEmptyVolume } from './open-shard.ts';
 import type { HeldLock, OwnerLock } from './owner-lock.ts';
 import { checkRequest, PendingPut } from './pending-put.ts';
 import type { Load } from './put-backlog.ts';
@@ -93,6 +93,7 @@ export class Shard {
    */
   static async open(deps: ShardDeps, settings: ShardSettings): Promise<Shard> {
     checkShardSettings(settings);
+    await refuseEmptyVolume(deps.disk, settings, deps.published);
     const lock = await deps.lock.acquire();
     try {
       const { disk, clock, logger, hooks } = deps;

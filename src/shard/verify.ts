@@ -47,8 +47,13 @@ export const problemsMax = 1000;
 const batchCount = 256;
 const tableStepBuckets = 16_384;
 
-/** Checks the shard and says what it found. Rejects only when the directory is another process's. */
+/**
+ * Checks the shard and says what it found. Rejects only when the directory is another process's, or holds nothing of a
+ * shard (`checkpoint-missing`); then nothing is made there.
+ */
 export async function verifyShard(deps: VerifyDeps, settings: ShardSettings): Promise<VerifyReport> {
+  const volume = await readVolume(deps.disk).catch(() => undefined);
+  if (volume?.kind === 'empty') throw noShard(volume);
   const held = await deps.lock.acquire();
   try {
     return await new Verification(deps, settings).run();

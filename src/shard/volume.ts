@@ -57,21 +57,24 @@ export async function createVolume(
     savedAtMs: clock.wallMs(),
   };
   await clearPartitions(disk);
-  const checkpoint = await createCheckpointFile(disk, nothing);
+  const opened: (() => Promise<void>)[] = [];
   try {
+    const checkpoint = await createCheckpointFile(disk, nothing);
+    opened.push(() => checkpoint.close());
     await writeIdentity(disk, { ...expected, instance, created: new Date(clock.wallMs()).toISOString() });
     const manifest = await SectionManifest.create(disk);
+    opened.push(() => manifest.close());
     const mark = await createCommitMark(disk, journalStart);
-    const store = new Store(
-      deps,
-      { checkpoint, mark, manifest },
-      await openFreezer(deps, manifest, { kind: 'create' }),
-    );
+    opened.push(() => mark.close());
+    const freezer = await openFreezer(deps, manifest, { kind: 'create' });
+    opened.push(() => freezer.release());
+    const store = new Store(deps, { checkpoint, mark, manifest }, freezer);
     await store.sync({ clean: false });
     await checkpoint.write(store.saved);
     return store;
   } catch (error) {
-    await checkpoint.close();
+    // What failed first is what is told.
+    await Promise.allSettled(opened.map((close) => close()));
     throw error;
   }
 }

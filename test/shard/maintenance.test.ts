@@ -13,8 +13,8 @@ import { FakeLock, openShard, put, settled, textOf, tinyEngine, tinySettings } f
 const recordCount = 30;
 
 /** A shard of several sections and table sizes, with old versions, closed cleanly. */
-async function usedShard(): Promise<SimulatedDisk> {
-  const { shard, disk, clock } = await openShard();
+async function usedShard(engine = tinyEngine): Promise<SimulatedDisk> {
+  const { shard, disk, clock } = await openShard(undefined, { engine });
   for (let index = 0; index < recordCount; index += 2) {
     const texts = { [`k${index}`]: `${index} ${'x'.repeat(40)}`, again: `${index}` };
     await settled(shard.put(put(`p${index}`, texts)), clock);
@@ -131,7 +131,9 @@ describe('verify', () => {
 
   test('makes no shard where there is none', async () => {
     const disk = new SimulatedDisk();
-    assert.equal((await verify(disk)).problemCount, 1);
+    const lock = new FakeLock();
+    await lock.acquire();
+    await assert.rejects(verify(disk, lock), { code: 'checkpoint-missing' }, 'before the lock, whose file is one too');
     assert.deepEqual(disk.files(), []);
   });
 
@@ -158,6 +160,15 @@ describe('inspect', () => {
     );
     assert.deepEqual(disk.snapshot(), before);
     assert.deepEqual(disk.openHandles, []);
+  });
+
+  test('goes by the identity where the configuration has another page size or compression', async () => {
+    const disk = await usedShard({ ...tinyEngine, compression: 3 });
+    const { sample } = await inspectShard(disk, { ...tinyEngine, pageSize: 512 }, 3);
+    assert.deepEqual(
+      sample.map(({ key }) => key),
+      ['k0', 'again', 'k2'],
+    );
   });
 
   test('refuses a directory without a shard', async () => {
@@ -198,6 +209,14 @@ describe('salvage', () => {
       'put ids are kept',
     );
     await settled(shard.close(), clock);
+  });
+
+  test('copies a compressed shard whatever the configuration says', async () => {
+    const { target, losses, count } = await salvaged(await usedShard({ ...tinyEngine, compression: 3 }));
+    assert.deepEqual([losses, count], [[], recordCount]);
+    const { shard } = await openShard(target, { engine: { ...tinyEngine, compression: 1 } });
+    assert.equal(await textOf(shard, 'again'), '=28');
+    await shard.close();
   });
 
   test('names what is lost and copies the rest', async () => {

@@ -50,6 +50,36 @@ describe('opening a shard', () => {
     await refused(new SimulatedDisk(), 'volume-empty', {}, { instance, epoch });
   });
 
+  test('takes no lock, whose file would be the first, in an empty directory that it refuses', async () => {
+    const disk = new SimulatedDisk();
+    const lock = { acquire: () => assert.fail('the lock was taken') };
+    const published = { instance: others, epoch: 1 };
+    await assert.rejects(openShard(disk, {}, { lock, published }), { code: 'volume-empty' });
+  });
+
+  test('gives every handle back when any operation of it fails', async () => {
+    const { disk: closed } = await closedShard();
+    const { shard, disk, clock } = await openShard();
+    await settled(shard.put(put('p1', { a: '1' })), clock);
+    const volumes = { empty: new SimulatedDisk(), closed, killed: disk.crash('all') };
+    for (const [name, volume] of Object.entries(volumes)) {
+      for (let step = 1, failed = ''; step === 1 || failed !== ''; step++) {
+        failed = '';
+        const tried = volume.clone();
+        let count = 0;
+        tried.failAt((operation) => {
+          if (operation.kind === 'close' || ++count !== step) return false;
+          failed = `${operation.kind} ${operation.path}`;
+          return true;
+        }, 'eio');
+        const opened = await openShard(tried).catch(() => undefined);
+        if (opened !== undefined) await settled(opened.shard.close(), opened.clock);
+        assert.deepEqual(tried.openHandles, [], `${name}: ${failed}`);
+      }
+    }
+    await settled(shard.close(), clock);
+  });
+
   test('goes on with --trust-volume where only Redis objects', async () => {
     const { disk, instance, epoch } = await closedShard();
     const { shard } = await openShard(disk, { trustVolume: true }, { published: { instance, epoch: epoch + 5 } });
