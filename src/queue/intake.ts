@@ -54,7 +54,7 @@ export class Intake {
     if (this.#stopped || this.#reasons.has(reason)) return;
     this.#reasons.add(reason);
     if (this.#reasons.size > 1) return;
-    this.#deps.logger.warn({ reason }, 'intake-paused');
+    this.#deps.log.warn({ reason }, 'intake-paused');
     void this.#worker.pause(true);
   }
 

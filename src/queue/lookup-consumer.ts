@@ -6,6 +6,7 @@
  * archive, so a lookup is never held: what the shard cannot answer now is answered `unavailable`.
  */
 import type { Job } from 'bullmq';
+import { clientTtlMs } from '../protocol/lifetimes.ts';
 import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/lookup-job.ts';
 import { jobNames } from '../protocol/names.ts';
 import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
@@ -21,6 +22,7 @@ import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { toWireError } from '../protocol/wire-error.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
 import { answerLookup } from './lookup-answer.ts';
+import { shownJobId } from './put-id.ts';
 import { guardedObserver } from './queue-observer.ts';
 import { ReadGate } from './read-gate.ts';
 import type { ReplySender } from './reply-sender.ts';
@@ -88,6 +90,9 @@ export class LookupConsumer {
     const { clock, log, replies, shard, observer } = this.#deps;
     const startedMs = clock.monotonicMs();
     const deadlineMs = lookup.deadline ?? job.timestamp + lookupDeadlineMs;
+    // A Redis that lost everything lost the heartbeats too: who asked just now is there, heartbeat or not.
+    const ageMs = Math.abs(clock.wallMs() - job.timestamp);
+    if (ageMs < clientTtlMs) replies.seen(lookup.replyTo, clientTtlMs - ageMs);
     if (!(await replies.isAlive(lookup.replyTo))) {
       return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
     }
@@ -126,7 +131,8 @@ export class LookupConsumer {
 
   async #refuse(job: Job, error: WireError, address: ReplyAddress | undefined): Promise<void> {
     this.#deps.observer.lookupRefused(error.code);
-    this.#deps.logger.warn({ job: job.id, code: error.code, reason: error.message }, 'lookup-refused');
+    this.#deps.log.warn({ code: error.code, reason: error.message }, 'lookup-refused');
+    this.#deps.logger.debug({ job: shownJobId(job.id), code: error.code }, 'lookup-refused-job');
     if (address !== undefined) {
       const messages = [encodeReply(refusalReply(address.id, error))];
       await this.#deps.replies.send(address.replyTo, { name: jobNames.reply, messages }, deliveryTimeoutMinMs);

@@ -20,7 +20,7 @@ import type { PutResult } from '../shard/put-request.ts';
 import { DeliveryHistory } from './delivery-history.ts';
 import { type ConsumerDeps, type ConsumerSettings, JobConsumer } from './job-consumer.ts';
 import { type Verdict, verdictOn } from './job-outcome.ts';
-import { putIdOf } from './put-id.ts';
+import { putIdOf, shownJobId } from './put-id.ts';
 import { guardedObserver } from './queue-observer.ts';
 import type { ReceiptBatch } from './receipt-batch.ts';
 import type { ShardPort } from './shard-port.ts';
@@ -143,7 +143,8 @@ export class PutConsumer {
 
   async #refuse(job: Job, error: WireError, address: ReplyAddress | undefined): Promise<void> {
     this.#deps.observer.putRefused(error.code);
-    this.#deps.logger.warn({ job: job.id, code: error.code, reason: error.message }, 'put-refused');
+    this.#deps.log.warn({ code: error.code, reason: error.message }, 'put-refused');
+    this.#deps.logger.debug({ job: shownJobId(job.id), code: error.code }, 'put-refused-job');
     if (address !== undefined) {
       await this.#deps.receipts.add(address.replyTo, { id: address.id, shard: this.#settings.shard, error });
     }

@@ -16,6 +16,14 @@ export function versionLabel(putId: string, recordIndex: number): string {
   return `${putId}/${String(recordIndex).padStart(6, '0')}`;
 }
 
+/** A job's id as it may be logged: producers choose it, often as a record's key, and of any length. */
+export function shownJobId(jobId: string | undefined): string {
+  return createHash('sha256')
+    .update(jobId ?? '')
+    .digest('hex')
+    .slice(0, 12);
+}
+
 /** BullMQ sets no limit to a job id. */
 function bounded(jobId: string): string {
   if (jobId.length <= jobIdLengthMax && /^[\x20-\x7e]*$/.test(jobId)) return jobId;

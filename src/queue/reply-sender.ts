@@ -79,6 +79,13 @@ export class ReplySender {
     return alive;
   }
 
+  /** The client has shown that it lives, beside its heartbeat: that counts for so long. */
+  seen(replyTo: ReplyTo, forMs: number): void {
+    if (replyTo.kind === 'list') return;
+    const untilMs = this.#deps.clock.monotonicMs() + forMs;
+    remember(this.#aliveUntilMs, replyTo.client, untilMs, this.#settings.openQueuesMax);
+  }
+
   /** Resolves to whether it was delivered. Never rejects: what cannot be delivered within `timeoutMs` is dropped. */
   async send(replyTo: ReplyTo, reply: OutgoingReply, timeoutMs: number): Promise<boolean> {
     const endMs = this.#deps.clock.monotonicMs() + timeoutMs;

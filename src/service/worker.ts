@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Config } from './config.ts';
 import { createLogger, type ServiceLogger } from './log.ts';
@@ -7,6 +8,8 @@ import { type Service, startService } from './service.ts';
 export interface RunOptions {
   readonly logger?: ServiceLogger;
 }
+
+const doubledSignalMs = 1000;
 
 /** Why a worker ends: a signal, its own failure, or an error that nobody caught. */
 type Ending = { readonly signal: NodeJS.Signals } | { readonly failure: unknown };
@@ -41,6 +44,15 @@ function end(ending: Ending, logger: ServiceLogger): number {
   return 1;
 }
 
+/** npm and a process group deliver one Ctrl-C twice: what follows the first at once is no second signal. */
+async function nextNotDoubled(next: () => Promise<Ending>): Promise<Ending> {
+  const firstMs = systemClock.monotonicMs();
+  for (;;) {
+    const ending = await next();
+    if ('failure' in ending || systemClock.monotonicMs() - firstMs >= doubledSignalMs) return ending;
+  }
+}
+
 interface Signals extends Disposable {
   /** The first signal or uncaught error. */
   readonly ended: Promise<Ending>;
@@ -58,7 +70,7 @@ function listen(): Signals {
       once(process, 'uncaughtException', { signal }).then(([failure]): Ending => ({ failure })),
     ]);
   const ended = next();
-  const again = ended.then(next);
+  const again = ended.then(() => nextNotDoubled(next));
   for (const promise of [ended, again]) promise.catch(() => {});
   return { ended, again, [Symbol.dispose]: () => stopped.abort() };
 }

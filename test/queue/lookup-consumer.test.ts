@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { clientTtlMs } from '../../src/protocol/lifetimes.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
 import { QueueBench } from './queue-bench.ts';
@@ -190,10 +191,18 @@ suite('lookup consumer', () => {
 
   test('reads nothing for a client that has no heartbeat', async () => {
     bench.run();
-    const job = await bench.addLookup({ v: 1, id: 'q', replyTo: 'nobody', keys: ['a'] });
+    const data = { v: 1, id: 'q', replyTo: 'nobody', keys: ['a'] };
+    const job = await bench.lookups.add('lookup', data, { timestamp: Date.now() - clientTtlMs });
     await bench.nextEvent(bench.lookups, 'failed', String(job.id));
     const [failed] = await bench.lookups.getFailed();
     assert.match(String(failed?.failedReason), /^unknown-client: /);
+  });
+
+  test('answers a client that asked just now although Redis has lost its heartbeat', async () => {
+    bench.run();
+    const job = await bench.addLookup({ v: 1, id: 'q', replyTo: 'reader-1', keys: ['a'] });
+    await bench.nextEvent(bench.lookups, 'completed', String(job.id));
+    assert.equal(await bench.redis.llen('permafrost:{bench-reply-reader-1}:wait'), 1);
   });
 
   test('answers through the reply queue of a client that lives', async () => {

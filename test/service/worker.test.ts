@@ -117,6 +117,27 @@ suite('worker process', () => {
     waiting.disconnect();
   }
 
+  test('stops well although one signal comes twice', async () => {
+    worker = launch();
+    await worker.logged('worker-ready');
+    worker.signal('SIGINT');
+    await worker.logged('worker-stopping');
+    assert.equal(await worker.end('SIGINT'), 0);
+    assert.ok(worker.lines.some(({ event }) => event === 'worker-stopped'));
+  });
+
+  test('logs no id that a producer chose, at any length', async () => {
+    worker = launch();
+    await worker.logged('worker-ready');
+    const jobId = `a secret key ${'x'.repeat(300_000)}`;
+    const data = { v: 1, id: 'bad', replyTo: { list: 'test' }, records: [] };
+    await producer.puts.add('put', data, { jobId });
+    await producer.next();
+    await worker.end('SIGTERM');
+    assert.ok(worker.lines.some(({ event }) => event === 'put-refused'));
+    assert.doesNotMatch(JSON.stringify(worker.lines), /secret/);
+  });
+
   test('ends with 1 and says why when another worker owns its directory', async () => {
     worker = launch();
     await worker.logged('worker-ready');
