@@ -144,7 +144,7 @@ describe('with a Redis and a worker', () => {
 
   test('a cursor that is none is refused, and one that never existed gives no record', async () => {
     const malformed = await permafrost(['get', '--cursor', 'over there'], environment);
-    assert.equal(malformed.status, 3);
+    assert.equal(malformed.status, 2);
     assert.match(malformed.notes, /not a cursor/);
     const never = await permafrost(
       ['get', '--cursor', `0:${'0'.repeat(16)}00000000ffff0000${'00000100'}`],
