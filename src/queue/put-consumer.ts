@@ -95,7 +95,9 @@ export class PutConsumer {
 
   async #store(job: Job, token: string, put: PutJob): Promise<void> {
     const { records, ifExists } = put;
-    const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists };
+    // A put that its sender repeats may have been stored by an older job.
+    const createdAtMs = put.repeat ? undefined : job.timestamp;
+    const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists, createdAtMs };
     let redelivered = put.repeat || this.history.mayBeRepeated(job);
     let unforeseenCount = 0;
     for (let delayMs = holdMinMs; ; delayMs = Math.min(delayMs * 2, holdMaxMs)) {
