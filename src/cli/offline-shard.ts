@@ -40,10 +40,11 @@ export function storeDeps(terminal: Terminal, progress: PhaseProgress): Omit<Sto
 }
 
 /** The work's outcome, or `undefined` after Ctrl-C: what runs then is safe to leave at any moment, by ending the process. */
-export async function unlessInterrupted<T>(terminal: Terminal, work: Promise<T>): Promise<T | undefined> {
+export async function unlessInterrupted<T>(terminal: Terminal, start: () => Promise<T>): Promise<T | undefined> {
+  if (terminal.interrupted.aborted) return undefined;
+  const work = start();
   // Its failure is nobody's any more when it comes after the interruption.
   work.catch(() => {});
-  if (terminal.interrupted.aborted) return undefined;
   const settled = new AbortController();
   const interruption = once(terminal.interrupted, 'abort', { signal: settled.signal }).then(() => undefined);
   interruption.catch(() => {});

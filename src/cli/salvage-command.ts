@@ -43,7 +43,7 @@ export const salvageCommand = defineCommand({
     const progress = new PhaseProgress('salvage', terminal);
     const target = { disk: new NodeDisk(directory), lock: directoryLock(directory), ...storeDeps(terminal, progress) };
     const work = salvageShard(source, target, shardSettings(config), lossTeller(progress, terminal));
-    const report = await unlessInterrupted(terminal, work);
+    const report = await unlessInterrupted(terminal, () => work);
     progress.clear();
     if (report === undefined) {
       terminal.notes.write(`permafrost salvage: interrupted; remove ${directory} before the next attempt\n`);

@@ -23,7 +23,7 @@ export const verifyCommand = defineCommand({
     const { directory, disk, lock } = await existingShard(config);
     const progress = new PhaseProgress('verify', terminal);
     const deps = { disk, lock, ...storeDeps(terminal, progress) };
-    const report = await unlessInterrupted(terminal, verifyShard(deps, shardSettings(config)));
+    const report = await unlessInterrupted(terminal, () => verifyShard(deps, shardSettings(config)));
     progress.clear();
     if (report === undefined) return exitCodes.interrupted;
     if (options.json) terminal.output.write(`${JSON.stringify({ directory, ...report })}\n`);
