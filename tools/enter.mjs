@@ -1,6 +1,6 @@
 /**
- * The way in for `npm start`, `npm test` and `npm run check` on a machine that has nothing but Node 20, npm and a package
- * manager: installs what is missing, finds a Node that runs the sources, hands over to it.
+ * The way in for `npm start`, `npm test`, `npm run check` and `npm run crashlab` on a machine that has nothing but
+ * Node 20, npm and a package manager: installs what is missing, finds a Node that runs the sources, hands over to it.
  *
  * Plain JavaScript without dependencies, because it runs before anything is installed.
  */
@@ -20,7 +20,7 @@ const testConcurrency = 2;
 /** @typedef {{ node: string, env: NodeJS.ProcessEnv, args: string[] }} Place */
 
 /** @type {Record<string, (place: Place) => Promise<number>>} */
-const commands = { start, test, check };
+const commands = { start, test, check, crashlab };
 
 /** @param {Place} place */
 async function start(place) {
@@ -56,6 +56,11 @@ async function check(place) {
     if ((await step()) !== 0) failed.push(name);
   }
   return failed.length > 0 ? 1 : 0;
+}
+
+/** @param {Place} place */
+async function crashlab(place) {
+  return runNode(await withRedis(place), ['crashlab/main.ts', ...place.args]);
 }
 
 /**

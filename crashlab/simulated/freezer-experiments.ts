@@ -1,0 +1,3 @@
+import type { Experiment } from '../experiment.ts';
+
+export const simulatedFreezerExperiments: readonly Experiment[] = [];
