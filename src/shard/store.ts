@@ -5,7 +5,8 @@
  * answers reads. What an instance does to the files while it is opened, in this order:
  *
  * 1. reads everything, and refuses what does not hold together;
- * 2. writes the chosen checkpoint slot again and syncs it, so that it cannot be lost once something was built on it;
+ * 2. writes the chosen slots of checkpoint and commit mark again and syncs them, so that neither can be lost once the
+ *    other slot is being written;
  * 3. opens the freezer: after a clean close without a scan, else at the checkpoint with roll-forward to the last record;
  * 4. cuts off the manifest's line of a rollover that was interrupted;
  * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint.
@@ -59,6 +60,7 @@ export class Store {
     try {
       const start = startOf(files, deps.engine, await tableBytesOf(deps.disk));
       await files.checkpoint.settle();
+      await files.mark.settle();
       const store = new Store(deps, files, await openFreezer(deps, files.manifest, start));
       try {
         await store.#settle(start);

@@ -35,6 +35,21 @@ describe('after a failed fsync', () => {
     assert.deepEqual(disk.openHandles, []);
   });
 
+  for (const path of ['checkpoint', 'commit-mark']) {
+    test(`the ${path} that can be read is on disk before anything is built on it`, async () => {
+      const { shard, clock, disk } = await openWatched();
+      await settled(shard.put(put('p0', { a: '0' })), clock);
+      const failed = disk.failAt((operation) => operation.kind === 'sync' && operation.path === path, 'eio');
+      await settled(shard.put(put('p1', { a: '1' })), clock);
+      while (failed.hits === 0 || shard.state !== 'open') {
+        clock.advance(10);
+        await turns();
+      }
+      assert.deepEqual(disk.crash('synced').bytesOf(path), disk.bytesOf(path));
+      await settled(shard.close(), clock);
+    });
+  }
+
   test('lookups are answered while the second instance is not there yet', async () => {
     const { shard, clock, disk } = await openWatched();
     await settled(shard.put(put('p0', { a: '0' })), clock);
