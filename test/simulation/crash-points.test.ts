@@ -48,6 +48,16 @@ function explore(mistake?: Mistake, depth = 2): Promise<{ points: number; states
   return exploreCrashPoints({ workload: workload(mistake), verify: verify(mistake), seed: 1, depth });
 }
 
+async function failureOf(exploration: Promise<unknown>): Promise<CrashPointFailure> {
+  try {
+    await exploration;
+  } catch (error) {
+    if (error instanceof CrashPointFailure) return error;
+    throw error;
+  }
+  return assert.fail('the mistake was not found');
+}
+
 describe('crash points', () => {
   test('are before each step of the workload and at its end, each with seven survivals', async () => {
     const { points, states } = await explore(undefined, 1);
@@ -74,29 +84,47 @@ describe('crash points', () => {
     });
   }
 
-  test('name the seed and the way to a failure, which alone is repeated on request', async () => {
-    const failure = await explore('no-sync', 1).then(
-      () => assert.fail('the mistake was not found'),
-      (error: unknown) => String(error),
-    );
-    const [, path] = /CRASH_PATH=(\S+)/.exec(failure) ?? [];
-    assert.match(failure, /seed 1, depth 1: crash at step \d+ \(before \w+ of log[^)]*\), survival synced: 7 is lost/);
-    const checked: SimulatedDisk[] = [];
-    process.env.CRASH_PATH = path;
-    try {
-      const repeated = exploreCrashPoints<LogEvent>({
-        workload: workload('no-sync'),
-        verify: async (disk, events) => {
-          checked.push(disk);
-          await verify('no-sync')(disk, events);
-        },
-        seed: 1,
-      });
-      await assert.rejects(repeated, /7 is lost/);
-    } finally {
-      delete process.env.CRASH_PATH;
-    }
-    assert.equal(checked.length, 1);
+  for (const [given, depth] of [
+    ['the path', 1],
+    ['the environment', 1],
+    ['the path', 2],
+  ] as const) {
+    test(`name the seed and the way to a failure at depth ${depth}, which ${given} repeats alone`, async () => {
+      const failure = await failureOf(explore('no-sync', depth));
+      assert.match(failure.message, /seed 1, depth \d: crash at step \d+ \(before \w+ of log[^)]*\), survival synced/);
+      const checked: SimulatedDisk[] = [];
+      if (given === 'the environment') process.env.CRASH_PATH = failure.path;
+      try {
+        const repeated = exploreCrashPoints<LogEvent>({
+          workload: workload('no-sync'),
+          verify: async (disk, events) => {
+            checked.push(disk);
+            await verify('no-sync')(disk, events);
+          },
+          seed: 1,
+          depth,
+          ...(given === 'the path' && { path: failure.path }),
+        });
+        await assert.rejects(repeated, { message: failure.message });
+      } finally {
+        delete process.env.CRASH_PATH;
+      }
+      assert.equal(checked.length, failure.path.split(',').length);
+    });
+  }
+
+  test('end when they are told to, with what they did until then', async () => {
+    const controller = new AbortController();
+    let states = 0;
+    const found = await exploreCrashPoints<LogEvent>({
+      workload: workload(),
+      verify: async () => {
+        if (++states === 10) controller.abort();
+      },
+      seed: 1,
+      signal: controller.signal,
+    });
+    assert.deepEqual(found, { points: 2, states: 14 });
   });
 
   test('give the same states for the same seed', async () => {
@@ -166,8 +194,27 @@ describe('fault points', () => {
     };
     await assert.rejects(
       exploreFaults({ workload: deaf, verify: verify(), seed: 3, faults: ['eio'] }),
-      /seed 3: "eio" at operation 8 \(sync of log\), survival "synced": 7 is lost/,
+      /seed 3: "eio" at operation 8 \(sync of log\), survival synced: 7 is lost \[path 0@8\/synced\]/,
     );
+  });
+
+  test('repeat one failure by its path, and end when told to', async () => {
+    const seen: number[] = [];
+    const exploration = {
+      workload: workload(),
+      verify: async (_disk: SimulatedDisk, events: LogEvent[]) => {
+        seen.push(events.length);
+        if (events.length > 3) throw new RangeError('too many');
+      },
+      seed: 3,
+      faults: ['eio', 'enospc'] as const,
+    };
+    const failure = await failureOf(exploreFaults(exploration));
+    seen.length = 0;
+    await assert.rejects(exploreFaults({ ...exploration, path: failure.path }), { message: failure.message });
+    assert.equal(seen.length, 1);
+    const found = await exploreFaults({ ...exploration, signal: AbortSignal.abort() });
+    assert.deepEqual(found, { points: 0, states: 0 });
   });
 
   for (const [mistake, outcome] of [

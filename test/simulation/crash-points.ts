@@ -9,9 +9,11 @@
  * `events` is what had happened when the machine went down: workload and verify append to it whatever a later check
  * needs (attempted, acknowledged, seen), and a check gets the events before its crash. Appended events never change.
  *
- * A failure names the way to it. `CRASH_PATH=<way>` in the environment repeats just that one.
+ * A failure names the way to it. An exploration with this `path`, or `CRASH_PATH=<path>` in the environment, repeats
+ * just that one.
  */
 import { messageOf } from '../../src/base/errors.ts';
+import { yieldToLoop } from '../../src/base/yield.ts';
 import type { Issued } from './gate.ts';
 import { mixSeed, Random } from './random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -36,6 +38,10 @@ export interface CrashExploration<Event> {
   readonly pointFilter?: (step: number) => boolean;
   /** The disk that the workload starts on; a new one if not given. */
   readonly startDisk?: () => SimulatedDisk;
+  /** The way to one state, as a failure names it; all states if not given. */
+  readonly path?: string;
+  /** Ends the exploration between two states; what was explored until then counts. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Explored {
@@ -48,6 +54,13 @@ export interface Explored {
 /** A check that failed, and the way to it; the failure itself is the cause. */
 export class CrashPointFailure extends Error {
   override readonly name = 'CrashPointFailure';
+  /** What an exploration takes as its `path` to repeat this one. */
+  readonly path: string;
+
+  constructor(message: string, path: string, cause: unknown) {
+    super(message, { cause });
+    this.path = path;
+  }
 }
 
 interface CrashPoint {
@@ -86,9 +99,10 @@ async function explorePoints<Event>(
   events: readonly Event[],
   way: readonly Turn[],
 ): Promise<void> {
-  const wanted = wantedTurn(way.length);
+  const wanted = wantedTurn(exploration, way.length);
   for (const point of points) {
     if (wanted !== undefined && wanted.step !== point.step) continue;
+    if (await isStopped(exploration.signal)) return;
     explored.points++;
     for (const { name, survival } of survivalsOf(exploration, point.step, way)) {
       if (wanted !== undefined && wanted.survival !== name) continue;
@@ -140,7 +154,7 @@ function drawnPoints<Event>(
   way: readonly Turn[],
 ): readonly CrashPoint[] {
   const countMax = exploration.nestedPointsMax ?? points.length;
-  if (points.length <= countMax || wantedTurn(way.length) !== undefined) return points;
+  if (points.length <= countMax || wantedTurn(exploration, way.length) !== undefined) return points;
   const drawn = new Random(seedAt(exploration.seed, way)).shuffled(points).slice(0, countMax);
   return drawn.sort((one, other) => one.step - other.step);
 }
@@ -159,10 +173,20 @@ function seedAt(seed: number, way: readonly Turn[]): number {
   return mixSeed(seed, ...way.flatMap((turn) => [turn.step, ...Buffer.from(turn.survival)]));
 }
 
-/** The turn that the environment asks for at this depth; `undefined` when it asks for none. */
-function wantedTurn(depth: number): Pick<Turn, 'step' | 'survival'> | undefined {
-  const turn = process.env.CRASH_PATH?.split(',')[depth]?.split('/');
+/** The turn that is asked for at this depth; `undefined` when none is. */
+function wantedTurn(
+  { path = process.env.CRASH_PATH }: { readonly path?: string },
+  depth: number,
+): Pick<Turn, 'step' | 'survival'> | undefined {
+  const turn = path?.split(',')[depth]?.split('/');
   return turn === undefined ? undefined : { step: Number(turn[0]), survival: turn[1] ?? '' };
+}
+
+/** Whether to end; gives the event loop a turn, without which a signal would never come. */
+export async function isStopped(signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal === undefined) return false;
+  await yieldToLoop();
+  return signal.aborted;
 }
 
 async function failingWith<T>(seed: number, way: readonly Turn[], check: () => Promise<T>): Promise<T> {
@@ -171,11 +195,8 @@ async function failingWith<T>(seed: number, way: readonly Turn[], check: () => P
   } catch (cause) {
     const turns = way.map((turn) => `step ${turn.step} (${turn.place}), survival ${turn.survival}`).join('; then ');
     const path = way.map((turn) => `${turn.step}/${turn.survival}`).join(',');
-    throw new CrashPointFailure(
-      `seed ${seed}, depth ${way.length}: crash at ${turns}: ${messageOf(cause)}\n` +
-        `again: CRASH_PATH=${path} node --test <this file> (with --test-name-pattern for this test)`,
-      { cause },
-    );
+    const message = `seed ${seed}, depth ${way.length}: crash at ${turns}: ${messageOf(cause)} [path ${path}]`;
+    throw new CrashPointFailure(message, path, cause);
   }
 }
 

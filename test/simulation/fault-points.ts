@@ -8,7 +8,7 @@
 import { AssertionError } from 'node:assert';
 import { AssertionFailure } from '../../src/base/assert.ts';
 import { messageOf } from '../../src/base/errors.ts';
-import { CrashPointFailure, type Explored, type Scenario, textOf } from './crash-points.ts';
+import { CrashPointFailure, type Explored, isStopped, type Scenario, textOf } from './crash-points.ts';
 import type { Fault, Issued, OperationFilter } from './gate.ts';
 import { mixSeed } from './random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -26,22 +26,49 @@ export interface FaultExploration<Event> {
   /** Random survivals of each run; 2 if not given. */
   readonly randomSurvivals?: number;
   readonly startDisk?: () => SimulatedDisk;
+  /** The way to one failure, as a failed check names it: `fault@operation/survival`; all of them if not given. */
+  readonly path?: string;
+  /** Ends the exploration between two runs; what was explored until then counts. */
+  readonly signal?: AbortSignal;
+}
+
+interface NamedSurvival {
+  readonly name: string;
+  readonly survival: Survival;
 }
 
 /** Throws a CrashPointFailure at the first state that does not verify; else says how many there were. */
 export async function exploreFaults<Event>(exploration: FaultExploration<Event>): Promise<Explored> {
   const explored: Explored = { points: 0, states: 0 };
-  for (const fault of exploration.faults) {
-    for (let number = 1; await strike(exploration, fault, number, explored); number++);
+  const wanted = wantedFrom(exploration.path);
+  for (const [index, fault] of exploration.faults.entries()) {
+    if (wanted !== undefined && wanted.fault !== index) continue;
+    const last = wanted?.number ?? Number.POSITIVE_INFINITY;
+    for (let number = wanted?.number ?? 1; number <= last; number++) {
+      if (await isStopped(exploration.signal)) return explored;
+      if (!(await strike(exploration, { index, fault, number }, wanted?.survival, explored))) break;
+    }
   }
   return explored;
+}
+
+interface Stroke {
+  readonly index: number;
+  readonly fault: Fault;
+  /** Counted from 1 over the operations that the filter accepts. */
+  readonly number: number;
+}
+
+function wantedFrom(path: string | undefined) {
+  const [fault, number, survival = ''] = path?.split(/[@/]/) ?? [];
+  return fault === undefined ? undefined : { fault: Number(fault), number: Number(number), survival };
 }
 
 /** False when the workload has fewer operations than that. */
 async function strike<Event>(
   exploration: FaultExploration<Event>,
-  fault: Fault,
-  number: number,
+  { index, fault, number }: Stroke,
+  survivalWanted: string | undefined,
   explored: Explored,
 ): Promise<boolean> {
   const events: Event[] = [];
@@ -59,13 +86,15 @@ async function strike<Event>(
   }
   explored.points++;
   const way = `seed ${exploration.seed}: ${JSON.stringify(fault)} at operation ${number} (${textOf(first)})`;
-  if (isBrokenAssertion(outcome?.error)) throw failureOf(`${way}: the workload`, outcome?.error);
-  for (const survival of survivalsOf(exploration, number)) {
+  const path = `${index}@${number}`;
+  if (isBrokenAssertion(outcome?.error)) throw failureOf(`${way}: the workload`, `${path}/all`, outcome?.error);
+  for (const { name, survival } of survivalsOf(exploration, number)) {
+    if (survivalWanted !== undefined && survivalWanted !== name) continue;
     explored.states++;
     try {
       await exploration.verify(disk.crash(survival), [...events]);
     } catch (error) {
-      throw failureOf(`${way}, survival ${JSON.stringify(survival)}`, error);
+      throw failureOf(`${way}, survival ${name}`, `${path}/${name}`, error);
     }
   }
   return true;
@@ -91,11 +120,13 @@ function armNth<Event>(
   disk.failAt(strikes, fault, every === undefined ? 1 : Number.POSITIVE_INFINITY);
 }
 
-function survivalsOf<Event>(exploration: FaultExploration<Event>, number: number): Survival[] {
+function survivalsOf<Event>(exploration: FaultExploration<Event>, number: number): readonly NamedSurvival[] {
+  const fixed = (['all', 'synced'] as const).map((survival) => ({ name: survival, survival }));
   const random = Array.from({ length: exploration.randomSurvivals ?? 2 }, (_, index) => ({
-    seed: mixSeed(exploration.seed, number, index),
+    name: `random-${index}`,
+    survival: { seed: mixSeed(exploration.seed, number, index) },
   }));
-  return ['all', 'synced', ...random];
+  return [...fixed, ...random];
 }
 
 function isBrokenAssertion(error: unknown): boolean {
@@ -105,6 +136,6 @@ function isBrokenAssertion(error: unknown): boolean {
   return false;
 }
 
-function failureOf(way: string, cause: unknown): CrashPointFailure {
-  return new CrashPointFailure(`${way}: ${messageOf(cause)}`, { cause });
+function failureOf(way: string, path: string, cause: unknown): CrashPointFailure {
+  return new CrashPointFailure(`${way}: ${messageOf(cause)} [path ${path}]`, path, cause);
 }
