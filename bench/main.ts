@@ -1,7 +1,7 @@
 /** `npm run bench -- <benchmark> [options]`. */
 import { messageOf } from '../src/base/errors.ts';
 import { BenchError } from './bench-error.ts';
-import { benchEngine, engineUsage } from './engine.ts';
+import { benchEngine, engineUsage } from './engine/engine.ts';
 
 const usage = `usage: npm run bench -- <benchmark> [options]
 

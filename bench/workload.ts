@@ -1,6 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto';
-import { present } from '../src/base/assert.ts';
-import type { BenchRecord } from './contender.ts';
+import type { BenchRecord } from './contender/contender.ts';
 
 export interface WorkloadSize {
   readonly recordCount: number;
@@ -11,7 +10,9 @@ export interface WorkloadSize {
 }
 
 const cipherKey = createHash('sha256').update('permafrost bench').digest();
-const sampledBatchesMax = 10;
+const cipherBlockSize = 16;
+/** Streams from here on draw positions; those before are of batches. */
+const drawingStreams = 0x8000_0000;
 
 /** Random records, the same in every process: each batch is one piece of a cipher's key stream. */
 export class Workload {
@@ -25,53 +26,62 @@ export class Workload {
     return Math.ceil(this.size.recordCount / this.size.batchCount);
   }
 
+  get recordBytes(): number {
+    return this.size.keyBytes + this.size.valueBytes;
+  }
+
   get payloadBytes(): number {
-    return this.size.recordCount * (this.size.keyBytes + this.size.valueBytes);
+    return this.size.recordCount * this.recordBytes;
   }
 
   batch(index: number): BenchRecord[] {
-    const { recordCount, keyBytes, valueBytes, batchCount } = this.size;
+    const { recordCount, batchCount } = this.size;
     const count = Math.min(batchCount, recordCount - index * batchCount);
-    const recordBytes = keyBytes + valueBytes;
-    const stream = randomBytes(index, count * recordBytes);
-    return Array.from({ length: count }, (_, at) => {
-      const record = stream.subarray(at * recordBytes, (at + 1) * recordBytes);
-      return { key: record.subarray(0, keyBytes), value: record.subarray(keyBytes) };
-    });
+    const stream = keyStream(index, 0, count * this.recordBytes);
+    return Array.from({ length: count }, (_, at) => this.#recordAt(stream, at * this.recordBytes));
   }
 
-  /** Records of evenly spread batches, the first and the last among them, in an order unlike that of the puts. */
-  sample(): BenchRecord[] {
-    const count = Math.min(sampledBatchesMax, this.batches);
-    const chosen = Array.from({ length: count }, (_, at) =>
-      count === 1 ? 0 : Math.round((at * (this.batches - 1)) / (count - 1)),
+  /** The record at this place in the order of the puts, made without its neighbours. */
+  record(position: number): BenchRecord {
+    const { batchCount } = this.size;
+    const offset = (position % batchCount) * this.recordBytes;
+    return this.#recordAt(keyStream(Math.floor(position / batchCount), offset, this.recordBytes), 0);
+  }
+
+  /** Positions drawn evenly from all records, the same for the same series; one may come twice. */
+  positions(series: number, count: number): number[] {
+    const numbers = keyStream(drawingStreams + series, 0, 4 * count);
+    return Array.from({ length: count }, (_, at) =>
+      Math.floor((numbers.readUInt32LE(4 * at) / 2 ** 32) * this.size.recordCount),
     );
-    return shuffled(chosen.flatMap((index) => this.batch(index)));
+  }
+
+  #recordAt(bytes: Buffer, start: number): BenchRecord {
+    const middle = start + this.size.keyBytes;
+    return { key: bytes.subarray(start, middle), value: bytes.subarray(middle, start + this.recordBytes) };
   }
 }
 
-/** SHA-256 over the values in their order; equal hashes mean that the same bytes were read back. */
-export function hashOfValues(values: Iterable<Uint8Array>): string {
-  const hash = createHash('sha256');
-  for (const value of values) hash.update(value);
-  return hash.digest('hex');
-}
+/** SHA-256 over values in their order; equal hashes mean that the same bytes were read back. */
+export class ValuesHash {
+  readonly #hash = createHash('sha256');
 
-function randomBytes(stream: number, size: number): Buffer {
-  const nonce = Buffer.alloc(16);
-  nonce.writeUInt32BE(stream, 0);
-  return createCipheriv('aes-256-ctr', cipherKey, nonce).update(Buffer.alloc(size));
-}
-
-/** Fisher and Yates' shuffle with a fixed source of numbers. */
-function shuffled<T>(items: readonly T[]): T[] {
-  const result = [...items];
-  const numbers = randomBytes(0xffff_ffff, 4 * result.length);
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = numbers.readUInt32BE(4 * last) % (last + 1);
-    const moved = present(result[last], 'item');
-    result[last] = present(result[other], 'item');
-    result[other] = moved;
+  add(values: Iterable<Uint8Array | undefined>): void {
+    for (const value of values) this.#hash.update(value ?? 'missing');
   }
-  return result;
+
+  digest(): string {
+    return this.#hash.digest('hex');
+  }
+}
+
+/** Bytes of a stream of its own, from an offset on. */
+function keyStream(stream: number, offset: number, size: number): Buffer {
+  const block = Math.floor(offset / cipherBlockSize);
+  const skipped = offset - block * cipherBlockSize;
+  const counter = Buffer.alloc(cipherBlockSize);
+  counter.writeUInt32BE(stream, 0);
+  counter.writeUIntBE(block, cipherBlockSize - 6, 6);
+  const bytes = createCipheriv('aes-256-ctr', cipherKey, counter).update(Buffer.alloc(skipped + size));
+  return bytes.subarray(skipped);
 }

@@ -21,7 +21,11 @@ export async function openClassicLevel(directory: string): Promise<Contender> {
     facts: () => ({ syncs }),
     async reopen(): Promise<ContenderReader> {
       const again = await opened(location);
-      return { getMany: (keys) => again.getMany([...keys]), close: () => again.close() };
+      return {
+        get: (key) => again.get(key),
+        getMany: (keys) => again.getMany([...keys]),
+        close: () => again.close(),
+      };
     },
   };
 }

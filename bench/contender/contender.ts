@@ -12,11 +12,15 @@ export interface Contender {
   close(): Promise<void>;
   /** What is worth knowing beside the times: counts by name. */
   facts(): Readonly<Record<string, number>>;
-  /** The store opened again for reading, or undefined when it has no lookup. */
+  /** The store opened again for reading, after `close`; undefined when it has no lookup. */
   reopen(): Promise<ContenderReader | undefined>;
 }
 
+export type Found = Uint8Array | undefined;
+
 export interface ContenderReader {
-  getMany(keys: readonly Buffer[]): Promise<readonly (Uint8Array | undefined)[]>;
+  /** A store that reads in the caller's thread gives the value itself, and holds up the event loop while it reads. */
+  get(key: Buffer): Found | Promise<Found>;
+  getMany(keys: readonly Buffer[]): Promise<readonly Found[]>;
   close(): Promise<void>;
 }
