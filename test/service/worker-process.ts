@@ -3,24 +3,39 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('./worker-program.ts', import.meta.url));
+const workerProgram = fileURLToPath(new URL('./worker-program.ts', import.meta.url));
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** Which line of a log: with this event, with these fields if any, and not among the first `from` lines. */
+export interface LogPlace {
+  readonly fields?: LogLine;
+  readonly from?: number;
+}
+
+interface Watcher {
+  readonly matches: (line: LogLine) => boolean;
+  readonly found: () => void;
+}
+
 /** A worker in a process of its own, and what it has logged. */
 export class WorkerProcess {
-  readonly lines: Readonly<Record<string, unknown>>[] = [];
+  readonly lines: LogLine[] = [];
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | NodeJS.Signals>;
-  readonly #waiting = new Map<string, () => void>();
+  readonly #watchers = new Set<Watcher>();
 
-  constructor(settings: Readonly<Record<string, string>>) {
+  /** Configured by its environment alone. `program`: what runs in place of a worker as it should be. */
+  constructor(settings: Readonly<Record<string, string>>, program = workerProgram) {
     const env = { PATH: process.env.PATH, ...settings };
     this.#child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(this.#child);
-    this.#exited = once(this.#child, 'exit').then(([code, signal]) => {
+    // Not at 'exit': its last words may still be on their way.
+    this.#exited = once(this.#child, 'close').then(([code, signal]) => {
       running.delete(this.#child);
       return code ?? signal;
     });
@@ -29,16 +44,23 @@ export class WorkerProcess {
     }
   }
 
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('the worker was not started');
+    return this.#child.pid;
+  }
+
   /** Resolves when the worker has logged the event; rejects when it ends without. */
-  async logged(event: string): Promise<void> {
-    if (this.lines.some((line) => line.event === event)) return;
-    const seen = new Promise<void>((resolve) => {
-      this.#waiting.set(event, resolve);
-    });
+  async logged(event: string, { fields = {}, from = 0 }: LogPlace = {}): Promise<void> {
+    const wanted = Object.entries({ event, ...fields });
+    const matches = (line: LogLine): boolean => wanted.every(([name, value]) => line[name] === value);
+    if (this.lines.slice(from).some(matches)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const watcher = { matches, found: resolve };
+    this.#watchers.add(watcher);
     const ended = this.#exited.then((how) => {
       throw new Error(`the worker ended (${how}) without ${event}: ${JSON.stringify(this.lines.at(-1))}`);
     });
-    await Promise.race([seen, ended]);
+    await Promise.race([promise, ended]).finally(() => this.#watchers.delete(watcher));
   }
 
   /** Sends the signal, and resolves to the exit status, or the signal that it died of. */
@@ -56,8 +78,8 @@ export class WorkerProcess {
   }
 
   #take(text: string): void {
-    const line = JSON.parse(text);
+    const line: LogLine = JSON.parse(text);
     this.lines.push(line);
-    this.#waiting.get(line.event)?.();
+    for (const { matches, found } of this.#watchers) if (matches(line)) found();
   }
 }

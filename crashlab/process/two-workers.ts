@@ -1,0 +1,97 @@
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkpointsKey } from '../../src/protocol/names.ts';
+import type { WorkerProcess } from '../../test/service/worker-process.ts';
+import type { Experiment } from '../experiment.ts';
+import { until } from '../live/limit.ts';
+import { liveExperiment } from '../live/live-experiment.ts';
+import { archive, expect, type Site } from '../live/site.ts';
+
+const receiptsMin = 50;
+
+/** Two processes, one directory. */
+export const sharedVolume: Experiment = liveExperiment({
+  name: 'shared-volume',
+  family: 'process',
+  rows: [19],
+  promise:
+    'a second worker on a directory is refused (`owned`) and disturbs nothing; when the first one is killed, the next one ' +
+    'starts at once and finds every receipt',
+  leastWork: { cases: 2, operations: 2 * receiptsMin },
+  act: async (site) => {
+    const first = await site.launchReady();
+    site.load.start();
+    await site.load.acknowledged(site.signal, receiptsMin);
+    const refusedCount = site.random.between(1, 2);
+    const others = Array.from({ length: refusedCount }, () => site.launch());
+    for (const other of others) await expectRefusal(site, other, 'owned');
+    await site.load.acknowledged(site.signal, receiptsMin);
+    await site.ended(first, 'SIGKILL');
+    const next = await site.launchReady();
+    await site.readAll();
+    await site.finish(next);
+    return refusedCount + 1;
+  },
+});
+
+/**
+ * A copy of a volume carries the same instance id, and nothing in it says that it is a copy. What shows it is Redis:
+ * a copy that is behind what is published is refused; one that is not takes the lease, and the worker that had it is
+ * fenced. Until that worker notices (at its next publication), both take jobs: what the loser acknowledged in between
+ * is on its own volume. So a clone must never be started beside the original; this experiment puts nothing meanwhile.
+ */
+export const clonedVolume: Experiment = liveExperiment({
+  name: 'cloned-volume',
+  family: 'process',
+  rows: [19],
+  promise:
+    'a copy of a volume that is behind the published checkpoint is refused (`volume-rolled-back`); one that takes the ' +
+    'shard over fences the worker before it, which ends and publishes nothing any more',
+  leastWork: { cases: 2, operations: receiptsMin },
+  act: async (site) => {
+    const copy = join(site.round.directory, 'copy');
+    const first = await site.launchReady();
+    site.load.start();
+    await site.load.acknowledged(site.signal, receiptsMin);
+    const { epoch } = await site.published();
+    await site.ended(first, 'SIGKILL');
+    await cp(site.dataDir, copy, { recursive: true });
+    const second = await site.launchReady();
+    await site.load.stop(site.signal);
+    await until(site.signal, 'a newer checkpoint', async () => (await site.published()).epoch > epoch + 1);
+    await expectRefusal(site, site.launch({ DATA_DIR: copy }), 'rolled back');
+    await site.ended(second, 'SIGKILL');
+    await fenced(site);
+    return 2;
+  },
+});
+
+/** An up-to-date copy takes the shard over from the original. */
+async function fenced(site: Site): Promise<void> {
+  const clone = join(site.round.directory, 'clone');
+  await cp(site.dataDir, clone, { recursive: true });
+  const original = await site.launchReady({ SYNC_INTERVAL_MS: '3600000' });
+  const taker = await site.launchReady({ DATA_DIR: clone, TRUST_VOLUME: 'true', SYNC_INTERVAL_MS: '20' });
+  const publishedBefore = await site.redis.xlen(checkpointsKey(archive, 0));
+  // A Redis that comes back has every worker publish what it has.
+  await site.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await site.logged(original, 'worker-fenced');
+  const status = await site.ended(original, 'SIGCONT');
+  expect(status === 1, `the fenced worker ended with ${status}`);
+  expect(
+    taker.lines.every(({ event }) => event !== 'worker-fenced'),
+    'the worker that took over is fenced',
+  );
+  const history = await site.redis.xrevrange(checkpointsKey(archive, 0), '+', '-', 'COUNT', 1);
+  const publishedAfter = await site.redis.xlen(checkpointsKey(archive, 0));
+  expect(publishedAfter - publishedBefore <= 2 && history.length === 1, 'more was published than by the new owner');
+  await site.readAll();
+  await site.ended(taker, 'SIGTERM');
+}
+
+async function expectRefusal(site: Site, worker: WorkerProcess, reason: string): Promise<void> {
+  const status = await site.ended(worker, 'SIGCONT');
+  expect(status === 1, `a worker that should be refused (${reason}) ended with ${status}`);
+  const words = JSON.stringify(worker.lines.at(-1));
+  expect(words.includes(reason), `refused, but not because of '${reason}': ${words}`);
+}
