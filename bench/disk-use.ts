@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { median } from './numbers.ts';
 
 const execFileAsync = promisify(execFile);
 /** Of the counters in /proc/diskstats and of `blocks`, whatever the device's own sectors are. */
@@ -45,4 +46,21 @@ export async function dropPageCache(): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+const syncCount = 50;
+const pageSize = 4096;
+
+/** Median time of writing a page at the end of a file and syncing it, in milliseconds. */
+export async function syncTime(directory: string): Promise<number> {
+  const file = await fs.open(join(directory, 'sync-time'), 'wx');
+  const times: number[] = [];
+  for (let at = 0; at < syncCount; at++) {
+    const startMs = performance.now();
+    await file.write(Buffer.alloc(pageSize), 0, pageSize, at * pageSize);
+    await file.datasync();
+    times.push(performance.now() - startMs);
+  }
+  await file.close();
+  return median(times);
 }

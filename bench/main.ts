@@ -2,25 +2,32 @@
 import { messageOf } from '../src/base/errors.ts';
 import { BenchError } from './bench-error.ts';
 import { benchEngine, engineUsage } from './engine/engine.ts';
+import { benchService, serviceUsage } from './service/service.ts';
 
 const usage = `usage: npm run bench -- <benchmark> [options]
 
-${engineUsage}`;
+${engineUsage}
+
+${serviceUsage}
+
+all: each of them, one after the other; takes only --json and --directory`;
+
+type Benchmark = (words: readonly string[]) => Promise<void>;
+
+const benchmarks: Readonly<Record<string, Benchmark>> = { engine: benchEngine, service: benchService };
 
 async function main(words: readonly string[]): Promise<number> {
-  const [name, ...options] = words;
-  switch (name) {
-    case 'engine':
-      await benchEngine(options);
-      return 0;
-    case undefined:
-    case 'help':
-    case '--help':
-      console.log(usage);
-      return name === undefined ? 2 : 0;
-    default:
-      throw new BenchError(`unknown benchmark "${name}"\n\n${usage}`);
+  const [name = '', ...options] = words;
+  if (['', 'help', '--help'].includes(name)) {
+    console.log(usage);
+    return name === '' ? 2 : 0;
   }
+  const chosen = name === 'all' ? Object.values(benchmarks) : [benchmarks[name]];
+  for (const benchmark of chosen) {
+    if (benchmark === undefined) throw new BenchError(`unknown benchmark "${name}"\n\n${usage}`);
+    await benchmark(options);
+  }
+  return 0;
 }
 
 try {

@@ -121,7 +121,8 @@ export class JobConsumer {
   }
 }
 
-function workerOptions(settings: ConsumerSettings, connection: Redis): WorkerOptions {
+/** How BullMQ is to work: the settings that were measured. */
+export function workerOptions(settings: ConsumerSettings, connection: Redis): WorkerOptions {
   return {
     connection,
     prefix: queuePrefix,
