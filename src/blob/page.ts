@@ -58,6 +58,11 @@ export function matchingChecksum(page: Buffer, pageSize: number, slot: ChecksumS
   return crc32c(page.subarray(0, size)) === crc ? { slot, size, crc } : undefined;
 }
 
+/** Bytes that the page's newest checksum was written for, whether it matches or not; 0 when none is in use. */
+export function governingSize(page: Buffer, pageSize: number): number {
+  return Math.max(...([0, 1] as const).map((slot) => page.readUInt16BE(checksumOffset(pageSize, slot))));
+}
+
 /** The checksum that vouches for a physical page, or `undefined` when none does. */
 export function validatePage(page: Buffer, pageSize: number): PageChecksum | undefined {
   const first = page.readUInt16BE(checksumOffset(pageSize, 0));

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import type { FreezerSettings } from '../freezer/settings.ts';
 import { tableFile as tableFileOf } from '../freezer/table-file.ts';
+import { sectionName } from '../journal/section-blobs.ts';
 import { type Envelope, envelopeCodec } from './envelope.ts';
 import type { EngineParameters } from './identity.ts';
 
@@ -59,6 +60,12 @@ export const { tablePartition } = partitions;
 
 /** Path of the table's one file below the shard. */
 export const tableFile = tableFileOf(partitions);
+
+/** Paths of a section's two files below the shard. */
+export function sectionFiles(section: number): { readonly keys: string; readonly values: string } {
+  const name = sectionName(section);
+  return { keys: `${partitions.keyPartition}/${name}`, values: `${partitions.valuePartition}/${name}` };
+}
 
 export function freezerSettingsOf(engine: EngineSettings): FreezerSettings<Envelope> {
   const { pageSize, compression, pageCachePages, ...rest } = engine;

@@ -1,8 +1,20 @@
-/** Damage of a shard's small files that opening it gets along with, and then writes over: it is looked for before. */
+/**
+ * Damage of a shard's small files that opening it gets along with, and then writes over: it is looked for before. And
+ * what these files say about the large ones.
+ */
+import { headerSize } from '../blob/header.ts';
+import { physicalPageSize } from '../blob/page.ts';
 import type { Disk } from '../disk/disk.ts';
-import { checkpointDamage, readCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
-import { commitMarkDamage } from './commit-mark.ts';
-import { tableFile } from './engine-settings.ts';
+import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
+import {
+  checkpointDamage,
+  checkpointFile,
+  endOf,
+  readCheckpointFile,
+  type SavedCheckpoint,
+} from './checkpoint-file.ts';
+import { commitMarkDamage, commitMarkFile, readCommitMark } from './commit-mark.ts';
+import { sectionFiles, tableFile } from './engine-settings.ts';
 import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { tableBytesOf } from './store.ts';
 
@@ -10,8 +22,67 @@ import { tableBytesOf } from './store.ts';
 export async function smallFileDamage(disk: Disk): Promise<readonly string[]> {
   const problems = [...(await checkpointDamage(disk)), ...(await commitMarkDamage(disk))];
   const saved = await readable(readCheckpointFile(disk));
-  if (saved?.value.clean !== true) return problems;
-  return [...problems, ...(await beyondCheckpoint(disk, saved.value))];
+  if (saved === undefined) return problems;
+  const damage = saved.value.clean ? await beyondCheckpoint(disk, saved.value) : await missingLines(disk, saved.value);
+  return [...problems, ...damage];
+}
+
+/** Each section below the checkpoint has its line in the manifest. */
+async function missingLines(disk: Disk, { checkpoint }: SavedCheckpoint): Promise<readonly string[]> {
+  const manifest = await readable(SectionManifest.read(disk));
+  if (manifest === undefined || manifest.ends.length >= checkpoint.section) return [];
+  return [`${sectionManifestFile}: ${manifest.ends.length} lines found, at least ${checkpoint.section} expected`];
+}
+
+/** A file of a section that has another size than the shard's own files say. */
+export interface SizeDamage {
+  readonly section: number;
+  readonly path: string;
+  /** Undefined when there is no file. */
+  readonly found: number | undefined;
+  readonly expected: number;
+  /** The file that says so. */
+  readonly witness: string;
+}
+
+/**
+ * Holds the sections against the manifest, which knows how each sealed one ended, and the growing one against the newest
+ * checkpoint, below which nothing may be missing. A witness that cannot be read says nothing.
+ */
+export async function sectionSizeDamage(disk: Disk, pageSize: number): Promise<readonly SizeDamage[]> {
+  const manifest = await readable(SectionManifest.read(disk));
+  const saved = await readable(readCheckpointFile(disk));
+  const found: SizeDamage[] = [];
+  for (const end of manifest?.ends ?? [])
+    found.push(...(await sizeDamage(disk, pageSize, end, { witness: sectionManifestFile, isExact: true })));
+  if (saved === undefined || saved.value.checkpoint.keyBytes === 0) return found;
+  const growing = { witness: checkpointFile, isExact: saved.value.clean };
+  return [...found, ...(await sizeDamage(disk, pageSize, endOf(saved.value), growing))];
+}
+
+export function describeSize({ found, expected, witness }: SizeDamage): string {
+  return `${found === undefined ? 'no file' : `${found} bytes`} found, ${expected} expected (${witness})`;
+}
+
+async function sizeDamage(
+  disk: Disk,
+  pageSize: number,
+  end: JournalEnd,
+  { witness, isExact }: { readonly witness: string; readonly isExact: boolean },
+): Promise<SizeDamage[]> {
+  const { section } = end;
+  const { keys, values } = sectionFiles(section);
+  const keySize = headerSize + Math.ceil(end.keyBytes / pageSize) * physicalPageSize(pageSize);
+  const damage: SizeDamage[] = [];
+  for (const [path, expected] of [
+    [keys, keySize],
+    [values, headerSize + end.valueBytes],
+  ] as const) {
+    const found = (await disk.stat(path))?.size;
+    const isRight = found !== undefined && (isExact ? found === expected : found >= expected);
+    if (!isRight) damage.push({ section, path, found, expected, witness });
+  }
+  return damage;
 }
 
 /** Nothing was written after a clean checkpoint: what goes on behind it is no torn tail. */
@@ -26,6 +97,9 @@ async function beyondCheckpoint(disk: Disk, saved: SavedCheckpoint): Promise<rea
     const found = `${manifest.ends.length} lines${manifest.torn ? ' and a part of one' : ''}`;
     problems.push(`${sectionManifestFile}: ${found} found, ${lineCount} expected`);
   }
+  const mark = await readable(readCommitMark(disk));
+  if (mark !== undefined && compareEnds(mark.value, endOf(saved)) > 0)
+    problems.push(`${commitMarkFile}: it lies behind the checkpoint of a clean close: it is of another shard or time`);
   return problems;
 }
 

@@ -6,7 +6,9 @@
  * are kept, so puts that are sent again are still recognised. The copy has an instance id of its own: Redis, which knows
  * the old one, is overruled with `--trust-volume`.
  */
+import { headerSize } from '../blob/header.ts';
 import type { Disk } from '../disk/disk.ts';
+import { isBefore } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import type { Loss } from '../freezer/salvage.ts';
 import { salvage } from '../freezer/salvage.ts';
@@ -15,9 +17,11 @@ import {
   type EngineSettings,
   engineParametersOf,
   freezerSettingsOf,
+  sectionFiles,
   withParameters,
 } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
+import { describeSize, type SizeDamage, sectionSizeDamage } from './file-check.ts';
 import { readIdentity } from './identity.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -86,6 +90,7 @@ async function copy(
       lossCount++;
       onLoss(loss);
     };
+    for (const damage of await sectionSizeDamage(from, engine.pageSize)) lose(sizeLoss(damage));
     for await (const found of salvage(from, freezerSettingsOf(engine))) {
       const loss = found.kind === 'lost' ? found.loss : lossOf(found.record);
       if (loss !== undefined) lose(loss);
@@ -106,10 +111,23 @@ async function formatOf(disk: Disk, engine: EngineSettings): Promise<EngineSetti
   return identity === undefined ? engine : withParameters(engine, identity.engine);
 }
 
-function lossOf({ key, value, position }: StoredRecord<Envelope>): Loss | undefined {
-  if (archiveKey(value.key).equals(key)) return undefined;
-  const reason = 'the key in its value is not the key that it is filed under';
-  return { file: `section ${position.section}`, offset: 0, position: position.position, reason };
+function lossOf({ key, value, position, cursor, next }: StoredRecord<Envelope>): Loss | undefined {
+  const { section } = position;
+  const place = { section, file: sectionFiles(section).values, offset: headerSize + cursor.offset };
+  if (!archiveKey(value.key).equals(key))
+    return {
+      ...place,
+      position: position.position,
+      reason: 'the key in its value is not the key that it is filed under',
+    };
+  if (next === undefined || isBefore(next, position)) return undefined;
+  const reason = `its chain goes on to ${next.section}/${next.position}: it was written at another place`;
+  return { ...place, position: position.position, reason };
+}
+
+/** The file is not the one that the shard's own files speak of. What is readable in it is copied all the same. */
+function sizeLoss(damage: SizeDamage): Loss {
+  return { section: damage.section, file: damage.path, offset: 0, reason: describeSize(damage) };
 }
 
 class Copier {

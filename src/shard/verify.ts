@@ -4,19 +4,19 @@
  * It opens the shard as a worker does, so a shutdown that was interrupted is recovered first, and leaves it cleanly
  * closed. What is wrong is collected, not thrown; a shard that cannot be opened is read as far as it can be.
  */
-import { messageOf } from '../base/errors.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import { headerSize } from '../blob/header.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { Cursor } from '../freezer/cursor.ts';
 import type { Freezer } from '../freezer/freezer.ts';
 import { recordSize } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
-import { salvage } from '../freezer/salvage.ts';
+import { type Loss, salvage } from '../freezer/salvage.ts';
 import { bucketDamage, bucketSize } from '../freezer/table-entry.ts';
 import type { SavedCheckpoint } from './checkpoint-file.ts';
-import { archiveKey, archiveKeySize, freezerSettingsOf, tableFile } from './engine-settings.ts';
+import { archiveKey, archiveKeySize, freezerSettingsOf, sectionFiles, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
-import { smallFileDamage } from './file-check.ts';
+import { describeSize, sectionSizeDamage, smallFileDamage } from './file-check.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -70,6 +70,7 @@ class Verification {
   #recordCount = 0;
   #payloadBytes = 0;
   #sections = new Set<number>();
+  readonly #tails: Loss[] = [];
 
   constructor(deps: VerifyDeps, settings: ShardSettings) {
     this.#deps = deps;
@@ -78,6 +79,7 @@ class Verification {
 
   async run(): Promise<VerifyReport> {
     for (const problem of await smallFileDamage(this.#deps.disk)) this.#report(problem);
+    await this.#checkSizes();
     const store = await this.#open();
     try {
       if (store !== undefined) await this.#checkTable(this.#deps.disk, store.saved);
@@ -96,13 +98,19 @@ class Verification {
     };
   }
 
+  async #checkSizes(): Promise<void> {
+    for (const damage of await sectionSizeDamage(this.#deps.disk, this.#settings.engine.pageSize))
+      this.#report(`${damage.path}: ${describeSize(damage)}`);
+  }
+
   async #open(): Promise<Store | undefined> {
     try {
       const volume = await readVolume(this.#deps.disk);
       if (volume.kind === 'empty' || volume.kind === 'unfinished') throw noShard(volume);
       return await openShardStore({ ...this.#deps, engine: this.#settings.engine }, this.#settings, undefined);
     } catch (error) {
-      this.#report(messageOf(error));
+      const suspects = codeOf(error) === 'checkpoint-mismatch' ? `; the key index, ${tableFile} or the checkpoint` : '';
+      this.#report(`${messageOf(error)}${suspects}`);
       return undefined;
     }
   }
@@ -142,7 +150,8 @@ class Verification {
     let batch: StoredRecord<Envelope>[] = [];
     for await (const found of salvage(this.#deps.disk, freezerSettingsOf(this.#settings.engine))) {
       if (found.kind === 'lost') {
-        this.#report(`${found.loss.file} at ${found.loss.offset}: ${found.loss.reason}`);
+        if (found.loss.isTail === true) this.#tails.push(found.loss);
+        else this.#report(lossText(found.loss));
         continue;
       }
       this.#checkRecord(found.record);
@@ -153,8 +162,11 @@ class Verification {
       this.#deps.progress?.(this.#recordCount, expected ?? 0, 'records');
     }
     await this.#checkReachable(store?.freezer, batch);
-    if (expected === undefined || expected === this.#recordCount) return;
-    this.#report(`${expected} records are in the key index, ${this.#recordCount} could be read`);
+    // What a crash has torn, and recovery found not to count, may still lie behind the end.
+    if (expected !== undefined && expected === this.#recordCount) return;
+    for (const tail of this.#tails) this.#report(lossText(tail));
+    if (expected !== undefined)
+      this.#report(`${expected} records are in the key index, ${this.#recordCount} could be read`);
   }
 
   #checkRecord({ key, value, position, next }: StoredRecord<Envelope>): void {
@@ -196,10 +208,15 @@ class Verification {
 async function reachProblem(freezer: Freezer<Envelope>, record: StoredRecord<Envelope>): Promise<string | undefined> {
   try {
     for await (const { cursor } of freezer.versions(record.key)) if (isSame(cursor, record.cursor)) return undefined;
-    return 'it is not found from its key';
+    return `it is not found from its key through ${tableFile}`;
   } catch (error) {
     return `it cannot be reached from its key: ${messageOf(error)}`;
   }
+}
+
+function lossText({ file, offset, section, position, reason }: Loss): string {
+  const record = position === undefined ? '' : ` (record ${position} of ${sectionFiles(section).keys})`;
+  return `${file} at ${offset}${record}: ${reason}`;
 }
 
 function noShard(volume: VolumeState): ShardError {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { silentLogger } from '../../src/base/logger.ts';
+import { physicalPageSize } from '../../src/blob/page.ts';
 import type { Loss } from '../../src/freezer/salvage.ts';
 import { inspectShard } from '../../src/shard/inspect.ts';
 import { salvageShard } from '../../src/shard/salvage.ts';
@@ -119,6 +120,31 @@ describe('verify', () => {
     }
   });
 
+  test('names the manifest where it and the sections say different things', async () => {
+    const other = await openShard();
+    await settled(other.shard.put(put('p', { other: 'x'.repeat(500) })), other.clock);
+    await settled(other.shard.put(put('q', { other: 'x'.repeat(300) })), other.clock);
+    await settled(other.shard.put(put('r', { other: 'x' })), other.clock);
+    await settled(other.shard.close(), other.clock);
+    const disk = await usedShard();
+    disk.place('sections', other.disk.bytesOf('sections'));
+    const { problems } = await verify(disk);
+    assert.ok(
+      problems.some((problem) => /^(key|value).*expected \(sections\)$/.test(problem)),
+      problems.join('; '),
+    );
+  });
+
+  test('names the table among the suspects where heads are gone that nothing else misses', async () => {
+    const disk = await usedShard();
+    disk.mutate('table/7461626c65', (bytes) => bytes.fill(0, 8));
+    const { problems } = await verify(disk);
+    assert.ok(
+      problems.some((problem) => problem.includes('table/7461626c65')),
+      problems.join('; '),
+    );
+  });
+
   test('reports a shard that cannot be opened instead of failing', async () => {
     const disk = await usedShard();
     disk.mutate('checkpoint', (bytes) => bytes.fill(0));
@@ -226,6 +252,54 @@ describe('salvage', () => {
     assert.equal(losses.length, 1);
     assert.equal(losses[0]?.file, 'value/0000000000000001');
     assert.equal(count, recordCount - 1);
+  });
+
+  const firstKeys = 'key/0000000000000000';
+  const physical = physicalPageSize(tinyEngine.pageSize);
+
+  test('tells of records that an older checksum of the last page does not cover', async () => {
+    const whole = await usedShard();
+    const last = whole.files().findLast((path) => path.startsWith('key/')) ?? assert.fail();
+    const { length } = whole.bytesOf(last);
+    let fallbackCount = 0;
+    for (let at = length - physical; at < length; at++) {
+      const { losses, count } = await salvaged(flipped(whole, last, at));
+      assert.ok(count === recordCount || losses.length > 0, `byte ${at}`);
+      if (losses.some(({ reason }) => /: [1-9]\d* of \d+ bytes have a matching checksum/.test(reason))) fallbackCount++;
+    }
+    assert.ok(fallbackCount > 0);
+  });
+
+  test('tells of records whose pages were cut off at the border of a page', async () => {
+    const source = await usedShard();
+    source.mutate(firstKeys, (bytes) => bytes.subarray(0, 8 + physical));
+    source.mutate('sections', () => undefined);
+    const { losses, count } = await salvaged(source);
+    assert.ok(count < recordCount);
+    assert.ok(
+      losses.some(({ file, reason }) => file.endsWith('0000000000000000') && reason.includes('no record names')),
+    );
+  });
+
+  test('tells of a section of which nothing is left, by the manifest', async () => {
+    const source = await usedShard();
+    for (const path of [firstKeys, 'value/0000000000000000']) source.mutate(path, () => undefined);
+    const { losses } = await salvaged(source);
+    assert.deepEqual(
+      losses.filter(({ reason }) => reason.endsWith('(sections)')).map(({ file }) => file),
+      [firstKeys, 'value/0000000000000000'],
+    );
+  });
+
+  test('copies no record a second time whose page lies at another place, too', async () => {
+    const source = await usedShard();
+    source.mutate(firstKeys, (bytes) => Buffer.concat([bytes, bytes.subarray(8, 8 + 3 * physical)]));
+    const { losses, count } = await salvaged(source);
+    assert.equal(count, recordCount);
+    assert.ok(
+      losses.some(({ reason }) => reason.startsWith('the record does not follow')),
+      JSON.stringify(losses),
+    );
   });
 
   test('is refused when the target holds a shard, or the source is in use', async () => {
