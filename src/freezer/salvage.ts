@@ -107,10 +107,14 @@ async function* pieces(files: JournalFiles, blob: Blob, section: number): AsyncG
   for await (const { page, bytes, checksum } of streamPages(blob, pageSize, 0)) {
     const pageStart = page * pageSize;
     const good = checksum?.size ?? 0;
-    const skip = carryAt + carry.length === pageStart ? 0 : firstRecordIn(pageStart, layout.size) - pageStart;
+    if (carryAt + carry.length !== pageStart) {
+      carry = Buffer.alloc(0);
+      carryAt = firstRecordIn(pageStart, layout.size);
+    }
+    const skip = Math.max(0, carryAt - pageStart);
     const part = skip < good ? bytes.subarray(skip, good) : Buffer.alloc(0);
-    const payload = skip === 0 ? Buffer.concat([carry, part]) : part;
-    const start = skip === 0 ? carryAt : pageStart + skip;
+    const payload = Buffer.concat([carry, part]);
+    const start = carryAt;
     let at = 0;
     for (; at + layout.size <= payload.length; at += layout.size) {
       const position = (start + at) / layout.size;

@@ -27,6 +27,7 @@ import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
 import { ShardError } from './shard-error.ts';
 import type { Store, StoreDeps } from './store.ts';
+import { markFinished, markUnfinished } from './unfinished-salvage.ts';
 import { createVolume, readVolume } from './volume.ts';
 
 export interface SalvageSource {
@@ -82,6 +83,7 @@ async function copy(
   }
   const engine = await formatOf(from, settings.engine);
   const { archive, shard } = settings;
+  await markUnfinished(target.disk);
   const store = await createVolume({ ...target, engine }, { archive, shard, engine: engineParametersOf(engine) });
   try {
     const copier = new Copier(store);
@@ -99,6 +101,7 @@ async function copy(
     }
     await copier.appendBatch();
     await store.sync({ clean: true });
+    await markFinished(target.disk);
     return { recordCount: copier.recordCount, lossCount, instance: store.saved.instance };
   } finally {
     await store.release();

@@ -17,11 +17,13 @@ export interface PublishedCheckpoint {
  *
  * - `empty`: nothing that a shard writes. `unfinished`: a creation that a crash interrupted, no put was ever admitted.
  * - `whole`: a checkpoint. `orphaned`: files of a shard, but no checkpoint or no identity.
+ * - `half-salvaged`: the copy of a salvage that was interrupted.
  */
 export type VolumeState =
   | { readonly kind: 'empty' }
   | { readonly kind: 'unfinished'; readonly instance: string }
   | { readonly kind: 'whole'; readonly instance: string; readonly epoch: number }
+  | { readonly kind: 'half-salvaged' }
   | { readonly kind: 'orphaned'; readonly present: readonly string[]; readonly missing: string };
 
 export type StartAction =
@@ -41,6 +43,7 @@ export function decideStart(
   options: StartOptions,
 ): StartAction {
   if (volume.kind === 'orphaned') throw orphaned(volume);
+  if (volume.kind === 'half-salvaged') throw halfSalvaged();
   if (published !== undefined && !options.trustVolume) compare(volume, published);
   switch (volume.kind) {
     case 'empty':
@@ -52,7 +55,7 @@ export function decideStart(
   }
 }
 
-type Explained = Exclude<VolumeState, { readonly kind: 'orphaned' }>;
+type Explained = Exclude<VolumeState, { readonly kind: 'orphaned' | 'half-salvaged' }>;
 
 const trustAdvice =
   'nothing was changed; mount the right volume or restore a newer backup, or go on with this one with `--trust-volume`';
@@ -83,6 +86,13 @@ function rolledBack(found: number, published: PublishedCheckpoint): ShardError {
   return new ShardError('volume-rolled-back', message, {
     details: { foundEpoch: found, expectedEpoch: published.epoch },
   });
+}
+
+function halfSalvaged(): ShardError {
+  return new ShardError(
+    'checkpoint-missing',
+    'the directory holds the copy of a salvage that was interrupted, of which any part may be missing; nothing was changed; remove it and run `permafrost salvage` again',
+  );
 }
 
 function orphaned(volume: { readonly present: readonly string[]; readonly missing: string }): ShardError {

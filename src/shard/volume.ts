@@ -22,12 +22,14 @@ import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { damaged } from './shard-error.ts';
 import type { VolumeState } from './start-up.ts';
 import { openFreezer, Store, type StoreDeps } from './store.ts';
+import { unfinishedSalvageFile } from './unfinished-salvage.ts';
 
 const ownFiles: readonly string[] = [checkpointFile, commitMarkFile, identityFile, sectionManifestFile];
 
 /** What the directory holds. Other names than a shard's are nobody's business. Reads only. */
 export async function readVolume(disk: Disk): Promise<VolumeState> {
   const names = (await disk.list('')) ?? [];
+  if (names.includes(unfinishedSalvageFile)) return { kind: 'half-salvaged' };
   const present = names.filter((name) => ownFiles.includes(name) || partitionNames.includes(name)).sort();
   const reading = await readCheckpointFile(disk);
   if (reading === undefined) {

@@ -302,6 +302,26 @@ describe('salvage', () => {
     );
   });
 
+  test('reads a page that begins with a record, though the page before it is lost', async () => {
+    const source = await usedShard();
+    const [page, pageBytes, records] = [2, 160 + 12, [5, 6, 7]];
+    assert.equal(((page + 1) * 160) % 60, 0, 'a record begins with the page');
+    source.mutate('key/0000000000000000', (bytes) =>
+      bytes.fill(0xff, 8 + page * pageBytes, 8 + (page + 1) * pageBytes),
+    );
+    const { count } = await salvaged(source);
+    assert.equal(count, recordCount - records.length);
+  });
+
+  test('leaves no shard behind when it is interrupted', async () => {
+    const source = await usedShard();
+    const target = new SimulatedDisk();
+    const to = { disk: target, lock: new FakeLock(), clock: new ManualClock(), logger: silentLogger };
+    target.failAt(({ kind, path }) => kind === 'sync' && path.startsWith('value/'), 'eio');
+    await assert.rejects(salvageShard({ disk: source, lock: new FakeLock() }, to, tinySettings, () => {}));
+    await assert.rejects(openShard(target), { code: 'checkpoint-missing', message: /salvage that was interrupted/ });
+  });
+
   test('is refused when the target holds a shard, or the source is in use', async () => {
     const source = await usedShard();
     const target = await usedShard();

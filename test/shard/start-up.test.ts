@@ -7,6 +7,7 @@ const others = '22222222-2222-4222-8222-222222222222';
 const empty: VolumeState = { kind: 'empty' };
 const unfinished: VolumeState = { kind: 'unfinished', instance: us };
 const orphaned: VolumeState = { kind: 'orphaned', present: ['key', 'value'], missing: 'checkpoint' };
+const halfSalvaged: VolumeState = { kind: 'half-salvaged' };
 const local: VolumeState = { kind: 'whole', instance: us, epoch: 7 };
 
 interface Row {
@@ -98,6 +99,13 @@ const rows: readonly Row[] = [
     outcome: 'checkpoint-missing',
     trusted: 'checkpoint-missing',
   },
+  {
+    name: 'the copy of an interrupted salvage is refused',
+    volume: halfSalvaged,
+    published: undefined,
+    outcome: 'checkpoint-missing',
+    trusted: 'checkpoint-missing',
+  },
 ];
 
 function outcomeOf(row: Row, trustVolume: boolean): string {
@@ -105,7 +113,8 @@ function outcomeOf(row: Row, trustVolume: boolean): string {
     return decideStart(row.volume, row.published, { trustVolume }).kind;
   } catch (error) {
     const { code, message } = error as { code: string; message: string };
-    assert.match(message, row.volume.kind === 'orphaned' ? /permafrost salvage/ : /--trust-volume/);
+    const trustHelps = row.volume.kind !== 'orphaned' && row.volume.kind !== 'half-salvaged';
+    assert.match(message, trustHelps ? /--trust-volume/ : /permafrost salvage/);
     assert.match(message, /nothing was changed/);
     return code;
   }
