@@ -5,6 +5,7 @@ import { AssertionFailure, assert } from '../base/assert.ts';
 import { codeOf } from '../base/errors.ts';
 import type { Disk, DiskFile, DiskRead, DiskStat, DiskWrite } from './disk.ts';
 import { DiskError, type DiskOperation, diskErrorFrom, shortRead } from './disk-error.ts';
+import { SmallReads } from './small-reads.ts';
 
 const opened = promisify(fs.open);
 const stated = promisify(fs.stat);
@@ -19,25 +20,37 @@ const synced = promisify(fs.fsync);
 const dataSynced = promisify(fs.fdatasync);
 const closed = promisify(fs.close);
 
+/** Small reads that a disk has seen before it starts a thread for them: short runs do without. */
+const readsBeforeThread = 512;
+
 /** Reads or writes of one list that are in flight together. The pool behind `fs` has four threads by default. */
 const listParallelismMax = 64;
 
 /**
  * The real disk, below one root directory, through callback calls of `node:fs` on plain descriptors: a promise-based
- * file handle costs four times as much a read. Nothing here blocks the event loop.
+ * file handle costs four times as much a read. Small reads in numbers go to a thread of their own. Nothing here blocks
+ * the event loop.
  */
 export class NodeDisk implements Disk {
   readonly root: string;
+  readonly #smallReads: SmallReads;
 
-  constructor(root: string) {
+  constructor(root: string, options: { readonly readsBeforeThread?: number } = {}) {
     this.root = root;
+    this.#smallReads = new SmallReads(options.readsBeforeThread ?? readsBeforeThread);
+  }
+
+  /** Resolves when the thread for small reads is there, if it was started. */
+  threadReady(): Promise<void> {
+    return this.#smallReads.ready;
   }
 
   async open(path: string, options: { readonly create: boolean }): Promise<DiskFile> {
     const flags = options.create ? fs.constants.O_RDWR | fs.constants.O_CREAT : fs.constants.O_RDWR;
     return guarded({ operation: 'open', path }, async () => {
       const descriptor = await opened(this.#locate(path), flags, 0o640);
-      return new NodeDiskFile(path, descriptor);
+      this.#smallReads.opened();
+      return new NodeDiskFile(path, descriptor, this.#smallReads);
     });
   }
 
@@ -100,12 +113,14 @@ export class NodeDisk implements Disk {
 class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
+  readonly #smallReads: SmallReads;
   #underWay = 0;
   #closed = false;
 
-  constructor(path: string, descriptor: number) {
+  constructor(path: string, descriptor: number, smallReads: SmallReads) {
     this.path = path;
     this.#descriptor = descriptor;
+    this.#smallReads = smallReads;
   }
 
   async size(): Promise<number> {
@@ -114,15 +129,16 @@ class NodeDiskFile implements DiskFile {
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
-    assertRange(offset, into.length);
-    return this.#transfer((resolve, reject) => this.#fill(offset, into, 0, resolve, reject));
+    return this.readMany([{ offset, into }]);
   }
 
   readMany(reads: readonly DiskRead[]): Promise<void> {
     for (const read of reads) assertRange(read.offset, read.into.length);
-    return this.#transfer((resolve, reject) =>
-      inParallel(reads, (read, done, failed) => this.#fill(read.offset, read.into, 0, done, failed), resolve, reject),
-    );
+    return this.#transfer((resolve, reject) => {
+      const filling = this.#smallReads.fill(this.#descriptor, reads);
+      if (filling === undefined) this.#fillAll(reads, resolve, reject);
+      else filling.then((rest) => (rest.length === 0 ? resolve() : this.#fillAll(rest, resolve, reject)), reject);
+    });
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -155,7 +171,11 @@ class NodeDiskFile implements DiskFile {
     assert(!this.#closed, `${this.path} is closed twice`);
     assert(this.#underWay === 0, `${this.path} is closed while ${this.#underWay} operations on it are under way`);
     this.#closed = true;
-    await guarded({ operation: 'close', path: this.path }, () => closed(this.#descriptor));
+    try {
+      await guarded({ operation: 'close', path: this.path }, () => closed(this.#descriptor));
+    } finally {
+      await this.#smallReads.closed();
+    }
   }
 
   async #call<T>(where: DiskOperation, work: () => Promise<T>): Promise<T> {
@@ -186,6 +206,10 @@ class NodeDiskFile implements DiskFile {
   #begin(): void {
     assert(!this.#closed, `${this.path} is used after it was closed`);
     this.#underWay++;
+  }
+
+  #fillAll(reads: readonly DiskRead[], resolve: () => void, reject: (error: Error) => void): void {
+    inParallel(reads, ({ offset, into }, done, failed) => this.#fill(offset, into, 0, done, failed), resolve, reject);
   }
 
   #fill(offset: number, into: Uint8Array, done: number, resolve: () => void, reject: (error: Error) => void): void {

@@ -37,8 +37,9 @@ import { FrameCoding, type PreparedValue } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
 import { writeRecord } from './key-record.ts';
+import type { Identifier, Lookup } from './lookup.ts';
 import { openStore } from './open.ts';
-import { type Identifier, type Lookup, Reader, type Version } from './reader.ts';
+import { Reader, type Version } from './reader.ts';
 import { iterateRecords, type StoredRecord } from './records.ts';
 import type { FreezerSettings } from './settings.ts';
 import { checkSettings } from './settings-check.ts';
@@ -206,23 +207,21 @@ export class Freezer<V> {
 
   /** The newest value of a key, or `undefined`; the value that a cursor names, or an error. Sees unsynced records. */
   async get(identifier: Identifier): Promise<V | undefined> {
-    const [value] = await this.getMany([identifier]);
-    return value;
+    this.#checkIdentifier(identifier);
+    this.#gets.add();
+    return valueIn(await this.#reader.lookup(identifier));
   }
 
   /** As `get` for each; the first that cannot be had is thrown. */
   async getMany(identifiers: readonly Identifier[]): Promise<readonly (V | undefined)[]> {
     const lookups = await this.lookupMany(identifiers);
-    return lookups.map((lookup) => {
-      if (lookup.kind === 'failed') throw lookup.error;
-      return lookup.kind === 'found' ? lookup.value : undefined;
-    });
+    return lookups.map(valueIn);
   }
 
   /** One outcome for each identifier; what is wrong with one does not touch the others. */
   async lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
+    for (const identifier of identifiers) this.#checkIdentifier(identifier);
     this.#readable();
-    for (const identifier of identifiers) if ('key' in identifier) this.#checkKey(identifier.key);
     this.#gets.add(identifiers.length);
     return this.#reader.lookupMany(identifiers);
   }
@@ -400,6 +399,11 @@ export class Freezer<V> {
     }
   }
 
+  #checkIdentifier(identifier: Identifier): void {
+    this.#readable();
+    if ('key' in identifier) this.#checkKey(identifier.key);
+  }
+
   #checkKey(key: Uint8Array): void {
     const { keySize } = this.#settings;
     if (key.length === keySize) return;
@@ -419,6 +423,11 @@ export class Freezer<V> {
       throw new FreezerError('poisoned', `an earlier write failed: ${cause.message}`, { fatal: true, cause });
     }
   }
+}
+
+function valueIn<V>(lookup: Lookup<V>): V | undefined {
+  if (lookup.kind === 'failed') throw lookup.error;
+  return lookup.kind === 'found' ? lookup.value : undefined;
 }
 
 export interface SectionCounters {

@@ -18,7 +18,8 @@ export {
 } from './freezer.ts';
 export { FreezerError, type FreezerErrorCode } from './freezer-error.ts';
 export type { FreezerHooks } from './hooks.ts';
-export type { Identifier, Lookup, Version } from './reader.ts';
+export type { Identifier, Lookup } from './lookup.ts';
+export type { Version } from './reader.ts';
 export { rebuildTable } from './rebuild.ts';
 export type { StoredRecord } from './records.ts';
 export { type Loss, type Salvaged, salvage } from './salvage.ts';

@@ -7,23 +7,18 @@
 import { present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { messageOf } from '../base/errors.ts';
-import { BlobError, corruption } from '../blob/blob-error.ts';
+import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
+import { CodecError } from '../codec/codec-error.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
 import type { Cursor } from './cursor.ts';
 import type { FrameCoding } from './frame-coding.ts';
-import { isBefore, type KeyRecord, readRecordOf, recordDamage } from './key-record.ts';
+import { isBefore, type KeyRecord, readRecord, recordDamage } from './key-record.ts';
+import type { Identifier, Lookup } from './lookup.ts';
+import { LookupGroups } from './lookup-groups.ts';
 import type { Table } from './table.ts';
-
-export type Identifier = { readonly key: Uint8Array } | { readonly cursor: Cursor };
-
-/** What became of one identifier. */
-export type Lookup<V> =
-  | { readonly kind: 'found'; readonly value: V; readonly cursor: Cursor }
-  | { readonly kind: 'missing' }
-  | { readonly kind: 'failed'; readonly error: Error };
 
 export interface Version<V> {
   readonly value: V;
@@ -58,6 +53,7 @@ export class Reader<V> {
   readonly #oversized: Oversized;
   readonly #coding: FrameCoding<V>;
   readonly #keySize: number;
+  readonly #groups = new LookupGroups<V>((identifiers) => this.#lookupTogether(identifiers));
   /** Records read on the way to another key's. */
   readonly unnecessaryReads = new Counter();
 
@@ -69,7 +65,15 @@ export class Reader<V> {
   }
 
   /** One outcome for each identifier, in their order. */
-  async lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
+  lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
+    return this.#groups.lookupMany(identifiers);
+  }
+
+  lookup(identifier: Identifier): Promise<Lookup<V>> {
+    return this.#groups.lookup(identifier);
+  }
+
+  async #lookupTogether(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
     const located = await this.#locateMany(identifiers);
     const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place.cursor]));
     const frames = await this.#oversized.values.readMany(cursors);
@@ -179,14 +183,14 @@ export class Reader<V> {
   /** A record whose chain goes backwards, or the error that says why it is none. */
   #parse(at: RecordPosition, bytes: Buffer | Error): KeyRecord | Error {
     if (bytes instanceof Error) return bytes;
-    const file = this.#oversized.keys.blobs.path(at.section);
+    const file = (): string => this.#oversized.keys.blobs.path(at.section);
     try {
-      const record = readRecordOf(file, at.position, bytes, this.#keySize);
+      const record = readRecord(bytes, 0, this.#keySize);
       if (record.next === undefined || isBefore(record.next, at)) return record;
       const { section, position } = record.next;
-      return recordDamage(file, at.position, 'a next record before it', `${section}/${position}`);
+      return recordDamage(file(), at.position, 'a next record before it', `${section}/${position}`);
     } catch (error) {
-      if (error instanceof BlobError) return error;
+      if (error instanceof CodecError) return recordDamage(file(), at.position, 'fields below 2^53', error.message);
       throw error;
     }
   }

@@ -5,7 +5,7 @@
  */
 import { assert, present } from '../base/assert.ts';
 import type { Blob } from '../blob/blob.ts';
-import { BlobError, corruption } from '../blob/blob-error.ts';
+import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { type PageChecksum, physicalPageSize, validatePage } from '../blob/page.ts';
 import { PageCache } from '../blob/page-cache.ts';
@@ -47,7 +47,7 @@ export class KeyIndex {
   constructor(blobs: SectionBlobs, settings: KeyIndexSettings) {
     this.blobs = blobs;
     this.#settings = settings;
-    this.#cache = new PageCache(settings.cachePages);
+    this.#cache = new PageCache(settings.pageSize, settings.cachePages);
   }
 
   get recordSize(): number {
@@ -113,9 +113,18 @@ export class KeyIndex {
 
   /** One outcome for each position: the record's bytes, or why it cannot be had. */
   async readMany(wanted: readonly RecordPosition[]): Promise<readonly (Buffer | Error)[]> {
-    const begun = wanted.map((at) => this.#fromMemory(at));
-    const loaded = await this.#loadPages(begun);
-    return begun.map((partial) => (partial instanceof Error ? partial : this.#fromPages(partial, loaded)));
+    const partials: PartialRecord[] = [];
+    const bySection = new Map<number, PartialRecord[]>();
+    for (const at of wanted) {
+      const partial = this.#fromMemory(at);
+      partials.push(partial);
+      if (partial.missing === 0 || this.#fillFromCache(partial)) continue;
+      const others = bySection.get(at.section);
+      if (others === undefined) bySection.set(at.section, [partial]);
+      else others.push(partial);
+    }
+    for (const [section, absent] of bySection) await this.#fillFromFile(section, absent);
+    return partials.map(({ failure, record }) => failure ?? record);
   }
 
   async read(at: RecordPosition): Promise<Buffer> {
@@ -143,99 +152,104 @@ export class KeyIndex {
   }
 
   /** Copies what memory has of a record, now: a moment later it may have gone to the disk. */
-  #fromMemory({ section, position }: RecordPosition): PartialRecord | Error {
+  #fromMemory({ section, position }: RecordPosition): PartialRecord {
     const { recordSize } = this.#settings;
     const from = position * recordSize;
     const record = Buffer.allocUnsafe(recordSize);
-    if (this.#tail?.section !== section) return { section, position, record, missing: recordSize };
+    const partial: PartialRecord = { section, position, record, missing: recordSize, failure: undefined };
+    if (this.#tail?.section !== section) return partial;
     const { pages } = this.#tail;
-    if (from + recordSize > pages.size) return this.#beyondEnd(section, position);
-    const missing = Math.min(recordSize, Math.max(0, pages.start - from));
-    if (missing < recordSize) pages.read(from + missing, record, missing, recordSize - missing);
-    return { section, position, record, missing };
+    if (from + recordSize > pages.size) return failed(partial, this.#beyondEnd(section, position));
+    partial.missing = Math.min(recordSize, Math.max(0, pages.start - from));
+    if (partial.missing < recordSize)
+      pages.read(from + partial.missing, record, partial.missing, recordSize - partial.missing);
+    return partial;
+  }
+
+  /** Whether all of what is missing was in the cache. */
+  #fillFromCache(partial: PartialRecord): boolean {
+    if (partial.section > cachedSectionMax) return false;
+    return this.#fill(partial, (page) => this.#cache.get(cacheKey(partial.section, page)));
   }
 
   /** Reads the pages that the records still need. */
-  async #loadPages(records: readonly (PartialRecord | Error)[]): Promise<PagesBySection> {
-    const { pageSize, recordSize } = this.#settings;
-    const bySection: PagesBySection = new Map();
-    for (const record of records) {
-      if (record instanceof Error || record.missing === 0) continue;
-      const { section } = record;
-      let pages = bySection.get(section);
-      if (pages === undefined) {
-        pages = new Map();
-        bySection.set(section, pages);
-      }
-      const from = record.position * recordSize;
-      const last = Math.floor((from + record.missing - 1) / pageSize);
-      for (let page = Math.floor(from / pageSize); page <= last; page++) {
-        if (!pages.has(page)) pages.set(page, this.#cached(section, page) ?? notRead);
-      }
-    }
-    for (const [section, pages] of bySection) await this.#load(section, pages);
-    return bySection;
-  }
-
-  async #load(section: number, pages: Map<number, Buffer | Error>): Promise<void> {
-    const missing = [...pages].filter(([, page]) => page === notRead).map(([page]) => page);
-    if (missing.length === 0) return;
+  async #fillFromFile(section: number, absent: readonly PartialRecord[]): Promise<void> {
     try {
       const blob = await this.blobs.acquire(section);
       try {
-        await this.#readPages(section, blob, missing, pages);
+        const pages = await this.#readPages(section, blob, this.#pagesOf(absent));
+        for (const partial of absent) {
+          if (!this.#fill(partial, (page) => pages.get(page)))
+            failed(partial, this.#beyondEnd(section, partial.position));
+        }
       } finally {
         await this.blobs.release(section);
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      for (const page of missing) if (pages.get(page) === notRead) pages.set(page, error);
+      for (const partial of absent) if (partial.missing > 0) failed(partial, error);
     }
   }
 
+  #pagesOf(absent: readonly PartialRecord[]): readonly number[] {
+    const { pageSize, recordSize } = this.#settings;
+    const pages = new Set<number>();
+    for (const { position, missing } of absent) {
+      const from = position * recordSize;
+      for (let page = Math.floor(from / pageSize); page * pageSize < from + missing; page++) pages.add(page);
+    }
+    return [...pages];
+  }
+
+  /** The pages that the file has, each good or an error. */
   async #readPages(
     section: number,
     blob: Blob,
-    missing: readonly number[],
-    pages: Map<number, Buffer | Error>,
-  ): Promise<void> {
+    wanted: readonly number[],
+  ): Promise<ReadonlyMap<number, Buffer | Error>> {
     const { pageSize } = this.#settings;
     const size = physicalPageSize(pageSize);
-    const inFile = missing.filter((page) => (page + 1) * size <= blob.size);
-    const reads = inFile.map((page) => ({ offset: page * size, into: Buffer.allocUnsafe(size) }));
-    await blob.readMany(reads);
+    const inFile = wanted.filter((page) => (page + 1) * size <= blob.size);
+    const memory = Buffer.allocUnsafe(inFile.length * size);
+    const into = (index: number): Buffer => memory.subarray(index * size, (index + 1) * size);
+    await blob.readMany(inFile.map((page, index) => ({ offset: page * size, into: into(index) })));
+    const pages = new Map<number, Buffer | Error>();
     for (const [index, page] of inFile.entries()) {
-      const bytes = present(reads[index], 'a read').into;
+      const bytes = into(index);
       const checksum = validatePage(bytes, pageSize);
-      if (checksum === undefined) {
-        pages.set(page, pageDamage(blob, pageSize, page, bytes));
-        continue;
-      }
-      const data = bytes.subarray(0, checksum.size);
-      pages.set(page, data);
-      if (section <= cachedSectionMax) this.#cache.put(cacheKey(section, page), data);
+      pages.set(
+        page,
+        checksum === undefined ? pageDamage(blob, pageSize, page, bytes) : bytes.subarray(0, checksum.size),
+      );
+      if (checksum !== undefined && section <= cachedSectionMax)
+        this.#cache.put(cacheKey(section, page), bytes.subarray(0, checksum.size));
     }
+    return pages;
   }
 
-  #fromPages({ section, position, record, missing }: PartialRecord, loaded: PagesBySection): Buffer | Error {
+  /** Copies what is missing of a record from pages. False, and nothing done, when one of them is not there. */
+  #fill(partial: PartialRecord, pageAt: (page: number) => Buffer | Error | undefined): boolean {
     const { pageSize, recordSize } = this.#settings;
     let done = 0;
-    while (done < missing) {
-      const offset = position * recordSize + done;
-      const page = loaded.get(section)?.get(Math.floor(offset / pageSize)) ?? notRead;
-      if (page === notRead) return this.#beyondEnd(section, position);
-      if (page instanceof Error) return page;
+    while (done < partial.missing) {
+      const offset = partial.position * recordSize + done;
+      const page = pageAt(Math.floor(offset / pageSize));
+      if (page === undefined) return false;
+      if (page instanceof Error) {
+        failed(partial, page);
+        return true;
+      }
       const within = offset % pageSize;
-      const size = Math.min(pageSize - within, missing - done);
-      if (within + size > page.length) return this.#beyondEnd(section, position);
-      page.copy(record, done, within, within + size);
+      const size = Math.min(pageSize - within, partial.missing - done);
+      if (within + size > page.length) {
+        failed(partial, this.#beyondEnd(partial.section, partial.position));
+        return true;
+      }
+      page.copy(partial.record, done, within, within + size);
       done += size;
     }
-    return record;
-  }
-
-  #cached(section: number, page: number): Buffer | undefined {
-    return section <= cachedSectionMax ? this.#cache.get(cacheKey(section, page)) : undefined;
+    partial.missing = 0;
+    return true;
   }
 
   #beyondEnd(section: number, position: number): BlobError {
@@ -258,13 +272,15 @@ export class KeyIndex {
 /** A record whose first `missing` bytes are to come from pages on disk. */
 interface PartialRecord extends RecordPosition {
   readonly record: Buffer;
-  readonly missing: number;
+  missing: number;
+  failure: Error | undefined;
 }
 
-type PagesBySection = Map<number, Map<number, Buffer | Error>>;
-
-/** Marks a page that is to be read; still there afterwards when the file ends before it. */
-const notRead = new BlobError('out-of-range', 'page is behind the end of the file');
+function failed(partial: PartialRecord, failure: Error): PartialRecord {
+  partial.failure = failure;
+  partial.missing = 0;
+  return partial;
+}
 
 function cacheKey(section: number, page: number): number {
   return section * 2 ** 32 + page;

@@ -13,7 +13,7 @@ import { unreachable } from '../base/assert.ts';
 import { codeOf, messageOf } from '../base/errors.ts';
 import { CodecError } from '../codec/codec-error.ts';
 import { type Cursor, decodeCursor, encodeCursor } from '../freezer/cursor.ts';
-import type { Identifier, Lookup } from '../freezer/reader.ts';
+import type { Identifier, Lookup } from '../freezer/lookup.ts';
 import { archiveKey } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { liesBelow } from './pending-put.ts';

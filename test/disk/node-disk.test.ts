@@ -8,6 +8,7 @@ import { DiskError } from '../../src/disk/disk-error.ts';
 import { NodeDisk } from '../../src/disk/node-disk.ts';
 import { contentOf, describeDisk, diskError } from './disk-behaviour.ts';
 
+const disk = new URL('../../src/disk/node-disk.ts', import.meta.url).href;
 const roots: string[] = [];
 
 function makeDisk(): NodeDisk {
@@ -123,6 +124,28 @@ describe('the disk of Node', () => {
       await outcome;
       assert.equal(pending.length, started);
     });
+  });
+
+  test('asks the kernel to make durable what is synced, file or directory', async () => {
+    const synced: string[] = [];
+    for (const call of ['fsync', 'fdatasync'] as const) {
+      const real = fs[call];
+      mock.method(fs, call, (descriptor: number, done: fs.NoParamCallback) => {
+        synced.push(fs.fstatSync(descriptor).isDirectory() ? 'directory' : 'file');
+        real(descriptor, done);
+      });
+    }
+    // The disk takes the calls of the kernel when it is loaded.
+    const watched: { NodeDisk: typeof NodeDisk } = await import(`${disk}?watched`);
+    const here = new watched.NodeDisk(makeDisk().root);
+    const file = await here.open('a', { create: true });
+    await file.write(0, Buffer.from('abc'));
+    assert.deepEqual(synced, []);
+    await file.sync();
+    assert.deepEqual(synced, ['file']);
+    await here.syncDirectory('');
+    assert.deepEqual(synced, ['file', 'directory']);
+    await file.close();
   });
 
   test('leaves no descriptor open behind a sync of a directory', {

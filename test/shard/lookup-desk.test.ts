@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { corruption } from '../../src/blob/blob-error.ts';
-import type { Lookup } from '../../src/freezer/reader.ts';
+import type { Lookup } from '../../src/freezer/lookup.ts';
 import type { Envelope } from '../../src/shard/envelope.ts';
 import { LookupDesk, type SeatState } from '../../src/shard/lookup.ts';
 import type { Store } from '../../src/shard/store.ts';
