@@ -142,9 +142,11 @@ function tableOf(rows: readonly (readonly string[])[]): readonly string[] {
   );
 }
 
+/** The first violation whole; of the others, which are often the same, only how to repeat them. */
 function trouble({ name, violations, shortfalls }: ExperimentReport): readonly string[] {
   return [
-    ...violations.flatMap(({ message, replay }) => ['', `${name}: VIOLATION: ${message}`, `  again: ${replay}`]),
+    ...violations.slice(0, 1).flatMap(({ message }) => ['', `${name}: VIOLATION: ${message}`]),
+    ...violations.map(({ replay }) => `  again: ${replay}`),
     ...shortfalls.map((shortfall) => `\n${name}: TOO LITTLE: ${shortfall}`),
   ];
 }

@@ -3,13 +3,14 @@
  * the count that any commit returned for or any recovery had shown before.
  */
 import assert from 'node:assert/strict';
+import { AssertionFailure } from '../../src/base/assert.ts';
 import type { Disk } from '../../src/disk/disk.ts';
 import type { FreezerSettings } from '../../src/freezer/settings.ts';
 import { Random } from '../simulation/random.ts';
 import type { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { Keeper, smallSettings } from './keeper.ts';
 
-interface Put {
+export interface Put {
   readonly key: Buffer;
   readonly value: Buffer;
 }
@@ -50,6 +51,14 @@ export interface WorkloadPlan {
   readonly commitsOnly?: boolean;
   /** Fails the fsync of a journal every so many times; the workload then opens the store anew and goes on. */
   readonly failedSyncEvery?: number;
+  /** Opens the store anew after whatever failed, and goes on. */
+  readonly goesOn?: boolean;
+  /** Looks up a few keys after each turn; what is found must be what was put last. */
+  readonly looksUp?: boolean;
+  /** Bytes of a value at most; 23 if not given. */
+  readonly valueSizeMax?: number;
+  /** Counts the records and lookups that were compared. */
+  readonly judged?: { operations: number };
 }
 
 /** Puts, commits and syncs, some of them side by side; keys repeat. */
@@ -68,6 +77,8 @@ function failSyncs(disk: SimulatedDisk, every: number): void {
   disk.failAt(({ kind, path }) => isDue(kind, path), 'eio', Number.POSITIVE_INFINITY);
 }
 
+const openingsMax = 20;
+
 class Workload {
   readonly #plan: WorkloadPlan;
   readonly #disk: Disk;
@@ -83,19 +94,56 @@ class Workload {
   }
 
   async run(): Promise<void> {
-    let store = await this.#open();
+    let store = await this.#stubbornly(() => this.#open());
     for (let turn = 0; turn < this.#plan.turns; turn++) {
       try {
         await this.#turn(store);
+        if (this.#plan.looksUp === true) await this.#lookUp(store);
       } catch (error) {
-        if (this.#plan.failedSyncEvery === undefined) throw error;
+        if (!this.#goesOn || isBroken(error)) throw error;
         await store.freezer.release();
-        store = await this.#open();
-        this.#events.push({ kind: 'recovered', count: (await recordsOf(store.freezer)).length });
+        store = await this.#stubbornly(() => this.#recovered());
       }
     }
     await this.#saveLate();
     await store.freezer.release();
+  }
+
+  get #goesOn(): boolean {
+    return this.#plan.goesOn === true || this.#plan.failedSyncEvery !== undefined;
+  }
+
+  /** Tries again and again: a fault may have struck the opening, too. */
+  async #stubbornly(open: () => Promise<Store>): Promise<Store> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await open();
+      } catch (error) {
+        if (this.#plan.goesOn !== true || attempt === openingsMax || isBroken(error)) throw error;
+      }
+    }
+  }
+
+  async #recovered(): Promise<Store> {
+    const store = await this.#open();
+    try {
+      this.#events.push({ kind: 'recovered', count: (await recordsOf(store.freezer)).length });
+      return store;
+    } catch (error) {
+      await store.freezer.release();
+      throw error;
+    }
+  }
+
+  async #lookUp({ freezer }: Store): Promise<void> {
+    const { puts } = modelOf(this.#events);
+    for (let count = 0; count < 3; count++) {
+      const key = randomKey(this.#random);
+      const value = await freezer.get({ key });
+      const expected = puts.findLast((put) => put.key.equals(key))?.value;
+      assert.deepEqual(value === undefined ? undefined : Buffer.from(value), expected);
+      countOne(this.#plan);
+    }
   }
 
   #open(): Promise<Store> {
@@ -122,7 +170,7 @@ class Workload {
   }
 
   async #put(freezer: Store['freezer'], count: number): Promise<void> {
-    const entries = Array.from({ length: count }, () => randomPut(this.#random));
+    const entries = Array.from({ length: count }, () => randomPut(this.#random, this.#plan));
     for (const put of entries) this.#events.push({ kind: 'put', put });
     await freezer.putMany(entries);
   }
@@ -155,7 +203,16 @@ async function allDone(work: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-async function recordsOf(freezer: Store['freezer']): Promise<readonly Put[]> {
+/** An answer that was wrong, or a call that was: no fault of the disk excuses these. */
+function isBroken(error: unknown): boolean {
+  return error instanceof assert.AssertionError || error instanceof AssertionFailure;
+}
+
+function countOne({ judged }: WorkloadPlan): void {
+  if (judged !== undefined) judged.operations++;
+}
+
+export async function recordsOf(freezer: Store['freezer']): Promise<readonly Put[]> {
   const found: Put[] = [];
   for await (const record of freezer.records()) found.push({ key: record.key, value: Buffer.from(record.value) });
   return found;
@@ -172,10 +229,11 @@ export function verifyOf(plan: WorkloadPlan): (disk: SimulatedDisk, events: Cras
     assert.ok(found.length <= puts.length, `put ${puts.length} records, found ${found.length}`);
     assert.deepEqual(texts(found), texts(puts.slice(0, found.length)));
     events.push({ kind: 'recovered', count: found.length });
-    await compareGets(freezer, found);
+    if (plan.judged !== undefined) plan.judged.operations += found.length;
+    await compareGets(plan, freezer, found);
     const random = new Random(plan.seed + found.length);
     for (const commits of [true, false]) {
-      const entries = [randomPut(random), randomPut(random)];
+      const entries = [randomPut(random, plan), randomPut(random, plan)];
       for (const put of entries) events.push({ kind: 'put', put });
       await freezer.putMany(entries);
       if (commits) await freezer.commit(keeper.saveMark);
@@ -183,13 +241,13 @@ export function verifyOf(plan: WorkloadPlan): (disk: SimulatedDisk, events: Cras
       await plan.settled?.();
       events.push({ kind: 'committed', count: modelOf(events).puts.length });
     }
-    await compareGets(freezer, modelOf(events).puts);
+    await compareGets(plan, freezer, modelOf(events).puts);
     await freezer.release();
     assert.deepEqual(disk.openHandles, []);
   };
 }
 
-async function compareGets(freezer: Store['freezer'], puts: readonly Put[]): Promise<void> {
+async function compareGets(plan: WorkloadPlan, freezer: Store['freezer'], puts: readonly Put[]): Promise<void> {
   const newest = new Map(puts.map(({ key, value }) => [key.toString('hex'), value.toString('hex')]));
   const keys = [...newest.keys()];
   const values = await freezer.getMany(keys.map((key) => ({ key: Buffer.from(key, 'hex') })));
@@ -198,16 +256,21 @@ async function compareGets(freezer: Store['freezer'], puts: readonly Put[]): Pro
     [...newest.values()],
   );
   assert.equal(await freezer.get({ key: Buffer.alloc(8, 0xee) }), undefined);
+  if (plan.judged !== undefined) plan.judged.operations += keys.length + 1;
 }
 
-function texts(puts: readonly Put[]): readonly string[] {
+export function texts(puts: readonly Put[]): readonly string[] {
   return puts.map(({ key, value }) => `${key.toString('hex')} ${value.toString('hex')}`);
 }
 
 const keyCount = 24;
 
-function randomPut(random: Random): Put {
+function randomPut(random: Random, { valueSizeMax = 23 }: WorkloadPlan): Put {
+  return { key: randomKey(random), value: random.bytes(random.below(valueSizeMax + 1)) };
+}
+
+function randomKey(random: Random): Buffer {
   const key = Buffer.alloc(8);
   key.writeUInt32BE(random.below(keyCount), 4);
-  return { key, value: random.bytes(random.below(24)) };
+  return key;
 }

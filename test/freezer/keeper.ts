@@ -72,6 +72,12 @@ export class Keeper {
     return { keeper, freezer };
   }
 
+  /** The newest checkpoint that a keeper saved on the disk, if any. */
+  static async checkpointOn(disk: Disk): Promise<Checkpoint | undefined> {
+    const saved = await new Keeper(disk).#newest('checkpoint', checkpointSize);
+    return saved === undefined ? undefined : decodeCheckpoint(saved);
+  }
+
   readonly saveCheckpoint: SaveCheckpoint = (checkpoint: Checkpoint) =>
     this.#save('checkpoint', encodeCheckpoint(checkpoint));
 

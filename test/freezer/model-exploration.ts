@@ -1,12 +1,13 @@
 /**
  * Random operations on a freezer and on a plain list side by side, crashes and reopenings among them. fast-check
- * shrinks what fails. Runs in a thread of its own.
+ * shrinks what fails.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { messageOf } from '../../src/base/errors.ts';
 import type { Freezer } from '../../src/freezer/freezer.ts';
 import type { FreezerSettings } from '../../src/freezer/settings.ts';
-import { offerExplorations } from '../simulation/apart.ts';
+import { isStopped } from '../simulation/crash-points.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import type { Survival } from '../simulation/survival.ts';
 import { Keeper, smallSettings } from './keeper.ts';
@@ -175,22 +176,40 @@ function bytesOf(number: number): Buffer {
   return bytes;
 }
 
-let operationCount = 0;
+export interface ModelExploration {
+  readonly seed: number;
+  /** Stores, each with up to 60 operations. */
+  readonly stores: number;
+  /** The way to one store and its operations, as a failure names it; all of them if not given. */
+  readonly path?: string;
+  /** Skips what is left. */
+  readonly signal?: AbortSignal;
+}
 
-await offerExplorations({
-  'random operations': async () => {
-    const property = fc.asyncProperty(
-      settings,
-      fc.array(operation, { maxLength: 60, size: 'max' }),
-      async (chosen, operations) => {
-        operationCount += operations.length;
-        await new Run(chosen).apply(operations);
-      },
-    );
-    await fc.assert(property, {
-      numRuns: Number(process.env.MODEL_RUNS ?? 700),
-      seed: Number(process.env.MODEL_SEED ?? 20_261_122),
-    });
-    return operationCount;
-  },
-});
+/** What was done; and what failed, if anything did, in its smallest form. */
+export interface ModelExplored {
+  readonly stores: number;
+  readonly crashes: number;
+  readonly operations: number;
+  readonly failure: { readonly message: string; readonly path: string; readonly cause: unknown } | undefined;
+}
+
+export async function exploreModel({ seed, stores, path, signal }: ModelExploration): Promise<ModelExplored> {
+  const done = { stores: 0, crashes: 0, operations: 0 };
+  const property = fc.asyncProperty(
+    settings,
+    fc.array(operation, { maxLength: 60, size: 'max' }),
+    async (chosen, operations) => {
+      if (await isStopped(signal)) return;
+      done.stores++;
+      done.operations += operations.length;
+      done.crashes += operations.filter(({ kind }) => kind === 'crash').length;
+      await new Run(chosen).apply(operations);
+    },
+  );
+  const result = await fc.check(property, { numRuns: stores, seed, ...(path !== undefined && { path }) });
+  if (!result.failed) return { ...done, failure: undefined };
+  const [chosen, operations] = result.counterexample ?? [];
+  const message = `${JSON.stringify(chosen)} ${fc.stringify(operations)}: ${messageOf(result.errorInstance)}`;
+  return { ...done, failure: { message, path: result.counterexamplePath ?? '', cause: result.errorInstance } };
+}
