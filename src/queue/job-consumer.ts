@@ -7,6 +7,7 @@ import { queuePrefix } from '../protocol/names.ts';
 import type { WireError } from '../protocol/protocol-error.ts';
 import { dropConnection } from './connection.ts';
 import { Intake } from './intake.ts';
+import { mendFetched, mendJob } from './job-fields.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import { troubleOf } from './redis-trouble.ts';
 import { type DataRefusal, type JobWork, refusedJob, SafeWorker } from './safe-worker.ts';
@@ -52,6 +53,8 @@ export class JobConsumer {
   readonly #deps: ConsumerDeps;
   readonly #worker: SafeWorker;
   #started = false;
+  #toMend = false;
+  #mending: Promise<void> | undefined;
   #closing: Promise<boolean> | undefined;
 
   constructor(settings: ConsumerSettings, deps: ConsumerDeps, work: JobWork) {
@@ -86,6 +89,8 @@ export class JobConsumer {
    */
   async fail(job: Job, error: WireError): Promise<never> {
     const unread = this.refusalOf(job);
+    // Or else the script that moves it to the failed set breaks off halfway.
+    if (unread?.error.code === 'invalid-field') await mendJob(this.#deps.connection, this.#keyOf(job.id ?? ''));
     if (unread !== undefined && unread.size > this.#settings.limits.jobBytesMax) {
       await job.updateData({ refused: error.code, bytes: unread.size });
     }
@@ -116,8 +121,32 @@ export class JobConsumer {
   }
 
   #report(error: unknown): void {
-    this.#deps.observer.redisTrouble(troubleOf(error));
+    const trouble = troubleOf(error);
+    this.#deps.observer.redisTrouble(trouble);
     this.intake.report(error);
+    // It may be about a job that BullMQ could not even hand over.
+    if (trouble !== 'other') return;
+    this.#toMend = true;
+    this.#mending ??= this.#mend();
+  }
+
+  /** An error that comes meanwhile may be about a job that was not looked at yet: then once more. */
+  async #mend(): Promise<void> {
+    const { connection, log } = this.#deps;
+    while (this.#toMend) {
+      this.#toMend = false;
+      try {
+        const count = await mendFetched(connection, this.#keyOf(''));
+        if (count > 0) log.warn({ queue: this.#settings.queue, count }, 'broken-jobs');
+      } catch (error) {
+        log.warn({ error }, 'broken-jobs-not-mended');
+      }
+    }
+    this.#mending = undefined;
+  }
+
+  #keyOf(jobId: string): string {
+    return `${queuePrefix}:${this.#settings.queue}:${jobId}`;
   }
 }
 

@@ -6,7 +6,6 @@
  * archive, so a lookup is never held: what the shard cannot answer now is answered `unavailable`.
  */
 import type { Job } from 'bullmq';
-import { clientTtlMs } from '../protocol/lifetimes.ts';
 import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/lookup-job.ts';
 import { jobNames } from '../protocol/names.ts';
 import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
@@ -90,9 +89,7 @@ export class LookupConsumer {
     const { clock, log, replies, shard, observer } = this.#deps;
     const startedMs = clock.monotonicMs();
     const deadlineMs = lookup.deadline ?? job.timestamp + lookupDeadlineMs;
-    // A Redis that lost everything lost the heartbeats too: who asked just now is there, heartbeat or not.
-    const ageMs = Math.abs(clock.wallMs() - job.timestamp);
-    if (ageMs < clientTtlMs) replies.seen(lookup.replyTo, clientTtlMs - ageMs);
+    replies.asked(lookup.replyTo, job.timestamp);
     if (!(await replies.isAlive(lookup.replyTo))) {
       return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
     }

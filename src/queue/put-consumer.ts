@@ -95,6 +95,7 @@ export class PutConsumer {
 
   async #store(job: Job, token: string, put: PutJob): Promise<void> {
     const { records, ifExists } = put;
+    if (put.replyTo !== undefined) this.#deps.receipts.asked(put.replyTo, job.timestamp);
     // A put that its sender repeats may have been stored by an older job.
     const createdAtMs = put.repeat ? undefined : job.timestamp;
     const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists, createdAtMs };

@@ -25,6 +25,11 @@ export class ReceiptBatch {
     this.#sender = sender;
   }
 
+  /** The client has put at this time of the wall clock; see `ReplySender.asked`. */
+  asked(replyTo: ReplyTo, atMs: number): void {
+    this.#sender.asked(replyTo, atMs);
+  }
+
   /** Resolves when the receipt is in Redis, or was dropped. Never rejects. */
   add(replyTo: ReplyTo, receipt: Receipt): Promise<void> {
     const name = replyTo.kind === 'client' ? `client ${replyTo.client}` : `list ${replyTo.list}`;

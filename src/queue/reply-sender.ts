@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../base/clock.ts';
-import { replyListCountMax, replyListTtlMs } from '../protocol/lifetimes.ts';
+import { clientTtlMs, replyListCountMax, replyListTtlMs } from '../protocol/lifetimes.ts';
 import {
   type ArchiveName,
   type ClientId,
@@ -79,10 +79,16 @@ export class ReplySender {
     return alive;
   }
 
-  /** The client has shown that it lives, beside its heartbeat: that counts for so long. */
-  seen(replyTo: ReplyTo, forMs: number): void {
+  /**
+   * The client has sent a job at this time of the wall clock: that counts as a heartbeat. A Redis that lost everything
+   * lost the heartbeats too, and who asked just now is there all the same.
+   */
+  asked(replyTo: ReplyTo, atMs: number): void {
     if (replyTo.kind === 'list') return;
-    const untilMs = this.#deps.clock.monotonicMs() + forMs;
+    const { clock } = this.#deps;
+    const leftMs = clientTtlMs - Math.abs(clock.wallMs() - atMs);
+    const untilMs = clock.monotonicMs() + leftMs;
+    if (leftMs <= 0 || untilMs <= (this.#aliveUntilMs.get(replyTo.client) ?? 0)) return;
     remember(this.#aliveUntilMs, replyTo.client, untilMs, this.#settings.openQueuesMax);
   }
 

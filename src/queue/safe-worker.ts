@@ -3,6 +3,7 @@ import { parseJobText } from '../protocol/job-text.ts';
 import type { ProtocolLimits } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
+import { checkJobFields } from './job-fields.ts';
 
 /** Why a job's data was not looked at. */
 export interface DataRefusal {
@@ -25,7 +26,7 @@ const parsedBytesMax = 16_777_216;
  * fetched again, for ever; 100 MB are parsed whole. Here such data is put aside unread, and the job comes to the
  * processor with a refusal.
  *
- * So does a job whose other fields cannot be used.
+ * So does a job whose other fields cannot be used (`job-fields.ts`).
  *
  * A job whose work was done but whose completion Redis refused is left active instead of being moved to the failed
  * set: it is delivered again when its lock runs out, and its records are found stored.
@@ -76,13 +77,25 @@ export class SafeWorker extends Worker<unknown, void> {
     const job = super.createJob({ ...json, data: '{}' }, jobId);
     try {
       job.data = parseJobText(json.data, this.#limits);
-      checkTime(job.timestamp);
+      checkJobFields(json);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const size = Buffer.byteLength(json.data);
       this.#refusals.set(job, { error, size, address: this.#addressIn(json.data, size) });
     }
     return job;
+  }
+
+  /** A job whose repetition cannot be scheduled is a job all the same; BullMQ by itself would drop it in our hands. */
+  protected override async nextJobFromJobData(
+    json?: JobJson,
+    jobId?: string,
+    token?: string,
+  ): Promise<Job<unknown, void>> {
+    const job = await super.nextJobFromJobData(json, jobId, token);
+    if (job !== undefined || !json?.repeatJobKey || jobId === undefined) return job;
+    const { repeatJobKey: _, ...alone } = json;
+    return super.nextJobFromJobData(alone, jobId, token);
   }
 
   protected override async callProcessJob(job: Job<unknown, void>, token: string, signal?: AbortSignal): Promise<void> {
@@ -107,13 +120,6 @@ export class SafeWorker extends Worker<unknown, void> {
       return undefined;
     }
   }
-}
-
-/** A job's time is in its put id, its deadline and the doubt about its deliveries: one that is no time is refused. */
-function checkTime(timestampMs: number): void {
-  if (Number.isSafeInteger(timestampMs) && timestampMs >= 0) return;
-  const message = 'timestamp: not milliseconds since the Unix epoch';
-  throw new ProtocolError('invalid-field', message, { details: { field: 'timestamp' } });
 }
 
 /** The error with which a job goes to the failed set at once, whatever its producer's settings for retries. */

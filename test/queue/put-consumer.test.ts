@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { PermafrostError } from '../../src/base/errors.ts';
+import { clientTtlMs } from '../../src/protocol/lifetimes.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
 import { QueueBench } from './queue-bench.ts';
@@ -37,10 +38,15 @@ suite('put consumer', () => {
     bench.run();
     const job = await bench.addPut(putOf('p1', ['a', 'b']));
     await shard.arrived(1);
+    // A completion that did not wait would be on its way to Redis before these are fetched.
+    for (let later = 2; later <= 4; later++) {
+      await bench.addPut(putOf(`p${later}`, ['c']));
+      await shard.arrived(later);
+    }
     assert.equal(await job.getState(), 'active');
     shard.commit();
     await bench.nextEvent(bench.puts, 'completed', String(job.id));
-    assert.deepEqual([...shard.stored.keys()], ['a', 'b']);
+    assert.deepEqual([...shard.stored.keys()], ['a', 'b', 'c']);
     assert.equal(await job.getState(), 'unknown', 'a completed job leaves nothing in Redis');
   });
 
@@ -64,16 +70,50 @@ suite('put consumer', () => {
     for (const job of [first, second]) await bench.nextEvent(bench.puts, 'completed', String(job.id));
   });
 
+  test('completes a job only after its receipt was delivered', async () => {
+    const sending = Promise.withResolvers<void>();
+    const delivered = Promise.withResolvers<boolean>();
+    bench.replies.send = () => {
+      sending.resolve();
+      return delivered.promise;
+    };
+    shard.autoCommit = true;
+    bench.run();
+    const job = await bench.addPut(putOf('p1', ['a'], { replyTo: { list: 'proofs' } }));
+    await sending.promise;
+    for (const later of ['p2', 'p3', 'p4']) {
+      const other = await bench.addPut(putOf(later, ['b']));
+      await bench.nextEvent(bench.puts, 'completed', String(other.id));
+    }
+    assert.equal(await job.getState(), 'active');
+    delivered.resolve(true);
+    await bench.nextEvent(bench.puts, 'completed', String(job.id));
+  });
+
   test('drops a receipt for a client that has no heartbeat, and completes the job', async () => {
     const drops: string[] = [];
     const other = new QueueBench(server, shard, { observer: { replyDropped: (reason) => drops.push(reason) } });
     shard.autoCommit = true;
     other.run();
-    const job = await other.addPut(putOf('p1', ['a'], { replyTo: 'nobody' }));
+    const data = putOf('p1', ['a'], { replyTo: 'nobody' });
+    const job = await other.puts.add('put', data, { timestamp: Date.now() - clientTtlMs });
     await other.nextEvent(other.puts, 'completed', String(job.id));
     assert.deepEqual(drops, ['dead-client']);
     assert.deepEqual(await other.redis.keys('*reply-nobody*'), []);
     await other.close();
+  });
+
+  test('delivers the receipt of a put in hand although Redis has lost the heartbeat of its client', async () => {
+    bench.run();
+    await bench.greet('c1');
+    await bench.addPut(putOf('p1', ['a'], { replyTo: 'c1' }));
+    await shard.arrived(1);
+    await bench.redis.flushall();
+    const popper = bench.redis.duplicate();
+    const delivered = popper.blmove('permafrost:{bench-reply-c1}:wait', 'seen', 'RIGHT', 'LEFT', 10);
+    shard.commit();
+    assert.notEqual(await delivered, null);
+    popper.disconnect();
   });
 
   test('fails a job of data that is not JSON, once, with its reason', async () => {

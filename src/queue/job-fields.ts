@@ -1,0 +1,112 @@
+/**
+ * The fields of a job that BullMQ keeps for itself, beside the data.
+ *
+ * Its scripts write them well. A producer that writes a job's hash by hand may not, and BullMQ trusts them: it parses
+ * some before we see the job, and its scripts break off halfway at others, with the job in the active list or in none.
+ * Such a job would be delivered for ever, or vanish. So what we get to see is checked before it is used, and what we do
+ * not get to see is looked for after an error: broken fields get values that do no harm, and the job is failed.
+ */
+import type { JobJson } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+
+/** The fields as the hash calls them, whether a text is as BullMQ writes it, and what replaces it if it is not. */
+const rules: readonly {
+  readonly field: string;
+  readonly holds: (text: string) => boolean;
+  /** Undefined: the field is removed. */
+  readonly instead: string | undefined;
+}[] = [
+  { field: 'ats', holds: isCount, instead: '0' },
+  { field: 'atm', holds: isCount, instead: '0' },
+  { field: 'stc', holds: isCount, instead: '0' },
+  { field: 'delay', holds: isCount, instead: '0' },
+  { field: 'priority', holds: isCount, instead: '0' },
+  { field: 'opts', holds: (text) => isObject(parsed(text)), instead: '{}' },
+  { field: 'progress', holds: (text) => parsed(text) !== undefined, instead: '0' },
+  { field: 'parent', holds: (text) => isParent(parsed(text)), instead: undefined },
+  { field: 'parentKey', holds: isParentKey, instead: undefined },
+];
+
+/** Throws a ProtocolError `invalid-field` that names a field of the job which its owner cannot have meant. */
+export function checkJobFields(json: JobJson): void {
+  const { timestamp, attemptsStarted, attemptsMade, stalledCounter, delay, priority, parent, parentKey } = json;
+  // A job's time is in its put id, its deadline and the doubt about its deliveries.
+  if (!isWhole(timestamp)) throw broken('timestamp', 'not milliseconds since the Unix epoch');
+  const counts = { ats: attemptsStarted, atm: attemptsMade, stc: stalledCounter, delay, priority };
+  for (const [field, count] of Object.entries(counts)) if (!isWhole(count)) throw broken(field, 'not a whole number');
+  if (parent !== undefined && !isParent(parent)) throw broken('parent', 'names no job');
+  if (parentKey !== undefined && !isParentKey(parentKey)) throw broken('parentKey', 'names no job');
+}
+
+/** Gives the fields of a job that would break BullMQ's scripts harmless values; resolves to their names. */
+export async function mendJob(redis: Redis, key: string): Promise<readonly string[]> {
+  if ((await redis.type(key)) !== 'hash') return replaceJob(redis, key);
+  const texts = await redis.hmget(key, ...rules.map(({ field }) => field));
+  const found = rules.filter(({ holds }, index) => {
+    const text = texts[index];
+    return text !== null && text !== undefined && !holds(text);
+  });
+  for (const { field, instead } of found) {
+    await (instead === undefined ? redis.hdel(key, field) : redis.hset(key, field, instead));
+  }
+  return found.map(({ field }) => field);
+}
+
+/**
+ * Mends the jobs of a queue that were fetched, and has those that were broken fail with their reason when they are
+ * delivered again. `queueKey`: what a job's id is put behind. Resolves to how many they were.
+ */
+export async function mendFetched(redis: Redis, queueKey: string): Promise<number> {
+  let count = 0;
+  for (const id of await redis.lrange(`${queueKey}active`, 0, -1)) {
+    const key = `${queueKey}${id}`;
+    const fields = await mendJob(redis, key);
+    if (fields.length === 0) continue;
+    count += 1;
+    await redis.hset(key, 'defa', `invalid-field: ${fields.join(', ')}: not as BullMQ writes it`);
+  }
+  return count;
+}
+
+/** Something else, or nothing, is where the job's hash should be. */
+async function replaceJob(redis: Redis, key: string): Promise<readonly string[]> {
+  await redis.del(key);
+  const fields = { name: '', data: '{}', opts: '{}', timestamp: '0', delay: '0', priority: '0' };
+  await redis.hset(key, fields);
+  return ['job'];
+}
+
+function broken(field: string, reason: string): ProtocolError {
+  return new ProtocolError('invalid-field', `${field}: ${reason}`, { details: { field } });
+}
+
+function isWhole(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isCount(text: string): boolean {
+  return /^\d{1,15}$/.test(text);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isParent(value: unknown): boolean {
+  if (!isObject(value) || !('id' in value) || !('queueKey' in value)) return false;
+  return typeof value.id === 'string' && typeof value.queueKey === 'string';
+}
+
+/** `<prefix>:<queue>:<id>`. */
+function isParentKey(text: string): boolean {
+  return /^.+:[^:]+$/s.test(text);
+}

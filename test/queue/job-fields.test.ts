@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { putQueueName, queuePrefix } from '../../src/protocol/names.ts';
+import { type RedisServer, startRedis } from '../redis/redis-server.ts';
+import { FakeShard } from './fake-shard.ts';
+import { archive, QueueBench } from './queue-bench.ts';
+
+const queueKey = `${queuePrefix}:${putQueueName(archive, 0)}:`;
+
+/** What a hand that writes to Redis may leave in a job's hash. */
+const broken: readonly (readonly [field: string, text: string])[] = [
+  ['opts', '{not json'],
+  ['opts', 'null'],
+  ['parent', '{not json'],
+  ['parent', '5'],
+  ['parent', '{"id":5}'],
+  ['parentKey', 'nothing'],
+  ['progress', '{not json'],
+  ['ats', 'many'],
+  ['ats', '9223372036854775807'],
+  ['atm', 'many'],
+  ['atm', '-5'],
+  ['stc', 'many'],
+  ['delay', 'soon'],
+  ['priority', 'first'],
+  ['timestamp', 'yesterday'],
+];
+
+suite('a job whose fields were written by hand', () => {
+  let server: RedisServer;
+  let bench: QueueBench;
+  let shard: FakeShard;
+
+  before(async () => {
+    server = await startRedis();
+  });
+  after(() => server.stop());
+  beforeEach(() => {
+    shard = new FakeShard();
+    shard.autoCommit = true;
+    bench = new QueueBench(server, shard, { lockDurationMs: 1000 });
+  });
+  afterEach(async () => {
+    await bench.redis.flushall();
+    await bench.close();
+  });
+
+  function putOf(id: string): object {
+    return { v: 1, id, records: [{ key: id, text: 'payload' }] };
+  }
+
+  async function failedReason(jobId: string): Promise<string> {
+    return (await bench.redis.hget(`${queueKey}${jobId}`, 'failedReason')) ?? '';
+  }
+
+  test('is failed with its reason, and holds nobody up', async () => {
+    const names = broken.map((_, index) => `broken-${index}`);
+    for (const [index, [field, text]] of broken.entries()) {
+      await bench.addPut(putOf(names[index] ?? ''), names[index]);
+      await bench.redis.hset(`${queueKey}${names[index]}`, field, text);
+    }
+    await bench.addPut(putOf('no-hash'), 'no-hash');
+    await bench.redis.set(`${queueKey}no-hash`, 'a text');
+    const sound = await bench.addPut(putOf('sound'), 'sound');
+    bench.run();
+    await bench.nextEvent(bench.puts, 'completed', String(sound.id));
+    for (const [index, [field]] of [...broken, ['job']].entries()) {
+      const name = names[index] ?? 'no-hash';
+      await bench.nextEvent(bench.puts, 'failed', name);
+      assert.match(await failedReason(name), new RegExp(`^invalid-field: ${field}`));
+    }
+    assert.deepEqual([...shard.stored.keys()], ['sound']);
+    assert.equal(await bench.redis.zcard(`${queueKey}failed`), broken.length + 1);
+    assert.equal(await bench.redis.llen(`${queueKey}active`), 0);
+  });
+
+  test('is stored although its options are odd', async () => {
+    const job = await bench.addPut(putOf('odd'), 'odd');
+    await bench.redis.hset(`${queueKey}odd`, 'opts', '{"parent":7,"backoff":{"type":7},"attempts":"many"}');
+    bench.run();
+    await bench.nextEvent(bench.puts, 'completed', String(job.id));
+    assert.deepEqual([...shard.stored.keys()], ['odd']);
+  });
+
+  test('is stored although the repetition that it names cannot be scheduled', async () => {
+    const job = await bench.addPut(putOf('repeated'), 'repeated');
+    await bench.redis.hset(`${queueKey}repeated`, 'rjk', 'nobody knows');
+    bench.run();
+    await bench.nextEvent(bench.puts, 'completed', String(job.id));
+    assert.deepEqual([...shard.stored.keys()], ['repeated']);
+  });
+});
