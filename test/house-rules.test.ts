@@ -10,7 +10,7 @@ import * as rules from '../tools/house/rules.ts';
 import { readSources } from '../tools/house/source.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const sources = readSources(root, ['src', 'test', 'tools', 'bench', 'crashlab']);
+const sources = readSources(root, ['src', 'test', 'tools', 'bench', 'crashlab', 'mutants']);
 /** This file holds what the rules forbid, as examples. */
 const examples = 'test/house-rules.test.ts';
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

@@ -1,5 +1,5 @@
 /**
- * The way in for `npm start`, `npm test`, `npm run check` and `npm run crashlab` on a machine that has nothing but
+ * The way in for `npm start`, `npm test`, `npm run check`, `crashlab` and `mutants` on a machine that has nothing but
  * Node 20, npm and a package manager: installs what is missing, finds a Node that runs the sources, hands over to it.
  *
  * Plain JavaScript without dependencies, because it runs before anything is installed.
@@ -20,7 +20,7 @@ const testConcurrency = 2;
 /** @typedef {{ node: string, env: NodeJS.ProcessEnv, args: string[] }} Place */
 
 /** @type {Record<string, (place: Place) => Promise<number>>} */
-const commands = { start, test, check, crashlab };
+const commands = { start, test, check, crashlab, mutants };
 
 /** @param {Place} place */
 async function start(place) {
@@ -61,6 +61,11 @@ async function check(place) {
 /** @param {Place} place */
 async function crashlab(place) {
   return runNode(await withRedis(place), ['crashlab/main.ts', ...place.args]);
+}
+
+/** @param {Place} place */
+async function mutants(place) {
+  return runNode(await withRedis(place), ['mutants/main.ts', ...place.args]);
 }
 
 /**

@@ -118,6 +118,40 @@ test('a put that finds memory full waits for the commit in flight', async () => 
   await freezer.close();
 });
 
+test('a put that begins a section waits for the commit in flight', async () => {
+  const disk = new SimulatedDisk();
+  const freezer = await create(disk, { valueTargetSize: 1 });
+  await freezer.put(key('a'), 1);
+  const hold = disk.hold(({ kind, path }) => kind === 'sync' && path === keyFile);
+  const commit = freezer.commit();
+  await hold.reached;
+  const put = freezer.put(key('b'), 2);
+  await settled();
+  assert.equal(freezer.end.section, 0);
+  hold.release();
+  await Promise.all([commit, put]);
+  assert.equal(freezer.end.section, 1);
+  await freezer.close();
+});
+
+test('a section is durable before the next one begins, and so is what is noted about it', async () => {
+  const disk = new SimulatedDisk();
+  let notedAt = 0;
+  const sealed = async (end: JournalEnd): Promise<void> => {
+    const durable = disk.crash('synced');
+    assert.equal(durable.bytesOf(valueFile).length, 8 + end.valueBytes, 'its values are durable when it is noted');
+    assert.ok(durable.bytesOf(keyFile).length > end.keyBytes, 'its keys are, too');
+    await settled();
+    notedAt = disk.log.length;
+  };
+  const freezer = await Freezer.open(disk, { ...namedSettings, valueTargetSize: 1 }, { kind: 'create' }, { sealed });
+  await freezer.put(key('a'), 1);
+  await freezer.put(key('b'), 2);
+  const firstOfNext = disk.log.findIndex(({ path }) => path.endsWith('0001'));
+  assert.ok(notedAt > 0 && notedAt <= firstOfNext, `noted at ${notedAt}, begun at ${firstOfNext}`);
+  await freezer.close();
+});
+
 test('one commit runs at a time, and the next takes all that has come meanwhile', async () => {
   const disk = new SimulatedDisk();
   const freezer = await create(disk);

@@ -21,9 +21,13 @@ test('gives its handles back only when the reads under way have ended', async ()
   const got = freezer.get({ key: keyOf(3) });
   await hold.reached;
   const released = freezer.release();
+  for (let turn = 0; turn < 200; turn++) await Promise.resolve();
   hold.release();
   assert.deepEqual(Buffer.from((await got) ?? []), Buffer.alloc(20, 3));
   await released;
+  const read = disk.log.findLast(({ kind, path }) => kind === 'read' && path.startsWith('value/'));
+  const close = disk.log.findLast(({ kind, path }) => kind === 'close' && path === read?.path);
+  assert.ok(read?.ended !== undefined && close !== undefined && close.issued > read.ended, 'closed behind the read');
   assert.deepEqual(disk.openHandles, []);
 });
 

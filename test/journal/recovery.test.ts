@@ -430,4 +430,17 @@ describe('bytes that are readable but not durable', () => {
     assert.deepEqual(await recovered(disk.crash('synced')), []);
     await store.close();
   });
+
+  for (const partition of ['key', 'value']) {
+    test(`are written again when a failed fsync of the ${partition} file has left them clean`, async () => {
+      const disk = new SimulatedDisk();
+      const store = await PairStore.create(disk);
+      await store.append(1, 2, 3);
+      disk.failAt(({ kind, path }) => kind === 'sync' && path === `${partition}/${sectionName(0)}`, 'eio');
+      await assert.rejects(store.commit(), { code: 'disk-failed' });
+      await store.close();
+      assert.deepEqual(await recovered(disk), [1, 2, 3]);
+      assert.deepEqual(await recovered(disk.crash('synced')), [1, 2, 3]);
+    });
+  }
 });

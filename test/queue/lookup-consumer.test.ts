@@ -71,7 +71,8 @@ suite('lookup consumer', () => {
 
   test('answers a cursor that never existed, or is of another shard, as invalid', async () => {
     bench.run();
-    const { results } = await ask({ cursors: [`0:${'0'.repeat(40)}`, `7:${'0'.repeat(40)}`] });
+    const cursor = await archived('a', Buffer.from('payload'));
+    const { results } = await ask({ cursors: [`0:${'0'.repeat(40)}`, cursor.replace('0:', '7:')] });
     for (const result of results) {
       assert.partialDeepStrictEqual(result, { outcome: 'invalid', error: { code: 'wrong-cursor' } });
     }
@@ -181,6 +182,10 @@ suite('lookup consumer', () => {
     shard.lookupMany = () => Promise.reject(new Error('the disk is gone'));
     const { results } = await ask({ keys: ['a'] });
     assert.deepEqual(results, [{ key: 'a', outcome: 'unavailable' }]);
+    shard.lookupMany = async () => [{ kind: 'unavailable', error: new Error('the disk does not answer') }];
+    assert.deepEqual((await ask({ keys: ['a'] })).results, [{ key: 'a', outcome: 'unavailable' }]);
+    shard.lookupMany = async () => [{ kind: 'corrupt', error: new Error('rotten') }];
+    assert.deepEqual((await ask({ keys: ['a'] })).results, [{ key: 'a', outcome: 'corrupt' }]);
   });
 
   test('refuses a lookup as a whole with a reply that says why', async () => {

@@ -75,7 +75,7 @@ describe('group commit', () => {
 
   test('resolves no put before its fsyncs returned', async () => {
     const { shard, clock, disk } = await openWatched();
-    for (const partition of ['key', 'value']) {
+    for (const partition of ['key', 'value', 'commit-mark']) {
       const hold = disk.hold(({ kind, path }) => kind === 'sync' && path.startsWith(partition));
       const pending = watch(shard.put(put(partition, { [partition]: '1' })));
       await turns();

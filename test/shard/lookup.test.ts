@@ -111,6 +111,21 @@ describe('a lookup', () => {
     await shard.close();
   });
 
+  test('with a cursor that was guessed of a record that is not committed is invalid', async () => {
+    const { shard, clock, disk } = await openShard(undefined, { commitDelayMs: 0 });
+    const stored = await settled(shard.put(put('p0', { a: '1' })), clock);
+    const size = stored.records[0]?.cursor.readUInt32BE(16) ?? assert.fail();
+    const hold = disk.hold(({ kind, path }) => kind === 'sync' && path.startsWith('value/'));
+    const pending = shard.put(put('p1', { b: '2' }));
+    await hold.reached;
+    const cursor = encodeCursor({ section: 0, offset: size, size });
+    assert.equal((await one(shard, { cursor })).kind, 'invalid');
+    hold.release();
+    await settled(pending, clock);
+    assert.equal(textIn(await one(shard, { cursor })), '=2');
+    await shard.close();
+  });
+
   test('with a cursor into a payload that looks like a record is invalid', async () => {
     const { shard, clock } = await openShard(undefined, { engine: { ...tinyEngine, valueTargetSize: 10_000 } });
     const envelope = encodeEnvelope({

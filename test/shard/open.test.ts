@@ -247,6 +247,23 @@ describe('opening after a kill', () => {
     await shard.close();
   });
 
+  test('takes back the line of a rollover that was interrupted, and rolls over again', async () => {
+    const { shard, disk, clock } = await openShard();
+    disk.failAt(({ kind, path }) => kind === 'create' && /^(?:key|value).*1$/.test(path), 'crash');
+    const filling = [1, 2, 3].map((number) => shard.put(put(`p${number}`, { [`k${number}`]: 'x'.repeat(500) })));
+    for (const pending of filling) pending.catch(() => {});
+    await assert.rejects(settled(Promise.all(filling), clock));
+    const left = disk.crash('all');
+    assert.ok(left.bytesOf('sections').length > 0, 'the line is there');
+    assert.deepEqual(await left.list('value'), ['0000000000000000']);
+    const again = await openShard(left);
+    for (const number of [4, 5, 6]) {
+      await settled(again.shard.put(put(`p${number}`, { [`k${number}`]: 'x'.repeat(500) })), again.clock);
+    }
+    assert.equal(again.shard.state, 'open');
+    await settled(again.shard.close(), again.clock);
+  });
+
   test('refuses when something below the commit mark is missing, and changes nothing', async () => {
     for (const letter of ['A', 'B', 'C']) {
       const disk = await killed();

@@ -9,7 +9,10 @@ const enter = fileURLToPath(new URL('../../tools/enter.mjs', import.meta.url));
 test('an unknown command is refused with those that there are', () => {
   const result = spawnSync(process.execPath, [enter, 'stop'], { encoding: 'utf8' });
   assert.equal(result.status, 1);
-  assert.equal(result.stderr, "permafrost: there is no command 'stop': use one of start, test, check\n");
+  assert.equal(
+    result.stderr,
+    "permafrost: there is no command 'stop': use one of start, test, check, crashlab, mutants\n",
+  );
 });
 
 test('a Node that runs the sources is found, and an older one or none is not taken for one', () => {

@@ -215,17 +215,32 @@ describe('H19: values without a record', () => {
 const header = Buffer.from('4357494300000000', 'hex');
 
 describe('H20: two valid slots of one epoch', () => {
-  test('are an error, where the original aborted the process', async () => {
+  async function doubled(): Promise<{ readonly store: SmallStore; readonly disk: () => SimulatedDisk }> {
     const store = await makeStore([{ sync: putsOf(1, 2, 3, 4, 5, 6) }], {
       tableInitialSize: 2,
       tableResizeFrequency: 254,
     });
-    for (const { name, start } of startsOf(store)) {
-      const disk = tampered(store, (files) => {
+    const disk = (): SimulatedDisk =>
+      tampered(store, (files) => {
         const bytes = Buffer.from(fileOf(files, table));
         for (const bucket of [0, 58]) bytes.copy(bytes, 8 + bucket + 29, 8 + bucket, 8 + bucket + 29);
         files.set(table, bytes);
       });
+    return { store, disk };
+  }
+
+  test('are refused by the scan after a crash, before anything is built on one of them', async () => {
+    const { store, disk } = await doubled();
+    for (const kind of ['checkpoint', 'roll-forward'] as const) {
+      const { checkpoint } = newest(store);
+      await assert.rejects(Freezer.open(disk(), store.settings, { kind, checkpoint }), { code: 'corruption' });
+    }
+  });
+
+  test('are an error, where the original aborted the process', async () => {
+    const { store, disk: make } = await doubled();
+    for (const { name, start } of startsOf(store)) {
+      const disk = make();
       const before = disk.snapshot();
       const read = async (): Promise<void> => {
         const freezer = await Freezer.open(disk, store.settings, start);
@@ -241,18 +256,20 @@ describe('H20: two valid slots of one epoch', () => {
 });
 
 describe('H21: a chain that does not go backwards', () => {
-  /** Makes record 1 of the key journal name another next record, with checksums that match. */
-  function forged(bytes: Buffer, next: { section: number; position: number }): Buffer {
+  /** Makes a record of the key journal name another next record, with checksums that match. */
+  function forged(bytes: Buffer, next: { section: number; position: number }, record = 1): Buffer {
     const copy = Buffer.from(bytes);
     const payload = (offset: number): number => 8 + Math.floor(offset / pageSize) * physicalSize + (offset % pageSize);
     const field = Buffer.alloc(16);
     writeU64(field, next.section, 0);
     writeU64(field, next.position, 8);
-    for (const [index, byte] of field.entries()) copy.writeUInt8(byte, payload(recordSize + 8 + index));
-    const page = copy.subarray(8, 8 + physicalSize);
-    for (const slot of [pageSize, pageSize + 6]) {
-      const size = page.readUInt16BE(slot);
-      if (size > 0) page.writeUInt32BE(crc32c(page.subarray(0, size)), slot + 2);
+    for (const [index, byte] of field.entries()) copy.writeUInt8(byte, payload(record * recordSize + 8 + index));
+    for (let at = 8; at < copy.length; at += physicalSize) {
+      const page = copy.subarray(at, at + physicalSize);
+      for (const slot of [pageSize, pageSize + 6]) {
+        const size = page.readUInt16BE(slot);
+        if (size > 0) page.writeUInt32BE(crc32c(page.subarray(0, size)), slot + 2);
+      }
     }
     return copy;
   }
@@ -283,6 +300,21 @@ describe('H21: a chain that does not go backwards', () => {
       }
     });
   }
+
+  test('that a record behind the checkpoint does not continue is refused, and the record is not cut', async () => {
+    const oneBucket = { tableInitialSize: 1, tableResizeFrequency: 254 };
+    const store = await makeStore([{ sync: putsOf(1, 2, 3, 4) }, { commit: putsOf(5) }], oneBucket);
+    const { checkpoint } = newest(store);
+    const disk = tampered(store, (files) =>
+      files.set(keyFile, forged(fileOf(files, keyFile), { section: 0, position: 0 }, 4)),
+    );
+    const before = disk.snapshot();
+    await assert.rejects(Freezer.open(disk, store.settings, { kind: 'roll-forward', checkpoint }), {
+      code: 'corruption',
+      message: /record 4 does not follow its bucket's head/,
+    });
+    assertSame(before, disk);
+  });
 
   test('among the newest records is refused at opening', async () => {
     const store = await makeStore([{ sync: putsOf(1, 2, 3) }], { tableInitialSize: 1, tableResizeFrequency: 254 });
