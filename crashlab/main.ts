@@ -38,16 +38,17 @@ async function descriptionOf(experiment: Experiment): Promise<string> {
 
 async function runLab(options: LabOptions, seed: number): Promise<number> {
   const { seconds } = options;
+  const interrupted = interruption();
   process.stderr.write(`crashlab: ${options.experiments.length} experiments, seed ${seed}\n`);
   const startedAt = new Date().toISOString();
-  const result = await resultOf(options, seed);
+  const result = await resultOf(options, seed, interrupted);
   const facts = { seed, startedAt, seconds, version: version(), machine: thisMachine() };
   const report = reportOf(facts, result);
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `\n${textOf(report)}`);
   return statusOf(report);
 }
 
-async function resultOf(options: LabOptions, seed: number): Promise<LabResult> {
+async function resultOf(options: LabOptions, seed: number, interrupted: AbortSignal): Promise<LabResult> {
   const { seconds, experiments, rounds, path } = options;
   const directory = mkdtempSync(join(tmpdir(), 'permafrost-crashlab-'));
   const progress = new LabProgress(process.stderr, systemClock, seconds);
@@ -60,7 +61,7 @@ async function resultOf(options: LabOptions, seed: number): Promise<LabResult> {
       clock: systemClock,
       thread: new RoundThread(new URL('./catalogue.ts', import.meta.url)),
       here: thisThread,
-      interrupted: interruption(),
+      interrupted,
       roundEnded: (tally) => progress.roundEnded(tally),
     },
   );
