@@ -127,9 +127,13 @@ export class CheckpointPublisher {
     this.#turn();
   }
 
-  /** Waits until the newest notice is in Redis, at most `timeoutMs`; resolves to whether it is. */
+  /**
+   * Waits until the newest notice is in Redis, at most `timeoutMs`, and not at all for a Redis that is gone: the next
+   * start publishes it. Resolves to whether it is there.
+   */
   async close(timeoutMs: number): Promise<boolean> {
-    await within(this.#deps.clock, timeoutMs, this.#publishing ?? Promise.resolve());
+    const isThere = this.#deps.connection.status === 'ready';
+    if (isThere) await within(this.#deps.clock, timeoutMs, this.#publishing ?? Promise.resolve());
     this.#closed = true;
     return this.#publishing === undefined;
   }

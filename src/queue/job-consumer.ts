@@ -100,7 +100,8 @@ export class JobConsumer {
   /**
    * Fetches no more, waits for the jobs in hand, and lets go of Redis. Resolves to whether all of them settled; after
    * `timeoutMs` it lets go regardless (a BullMQ worker by itself waits for a lost Redis for ever), and what was not
-   * settled is delivered again when its lock runs out. A second call gives the same promise.
+   * settled is delivered again when its lock runs out. With nothing in hand a lost Redis is not waited for. A second call
+   * gives the same promise.
    */
   close(timeoutMs: number): Promise<boolean> {
     this.#closing ??= this.#close(timeoutMs);
@@ -109,15 +110,23 @@ export class JobConsumer {
 
   async #close(timeoutMs: number): Promise<boolean> {
     this.intake.stop();
+    if (this.#worker.isIdle && this.#deps.connection.status !== 'ready') {
+      await this.#abandon();
+      return true;
+    }
     const drained = this.#worker.drain().then(() => true);
     const clean = (await within(this.#deps.clock, timeoutMs, drained)) ?? false;
     if (!clean) {
       this.#deps.log.warn({ queue: this.#settings.queue, timeoutMs }, 'consumer-abandoned');
-      dropConnection(this.#deps.connection);
-      await this.#worker.abandon();
+      await this.#abandon();
     }
     dropConnection(this.#deps.connection);
     return clean;
+  }
+
+  async #abandon(): Promise<void> {
+    dropConnection(this.#deps.connection);
+    await this.#worker.abandon();
   }
 
   #report(error: unknown): void {

@@ -35,6 +35,7 @@ export class SafeWorker extends Worker<unknown, void> {
   readonly #limits: ProtocolLimits;
   readonly #refusals = new WeakMap<Job, DataRefusal>();
   readonly #done = new WeakSet<Job>();
+  #inHandCount = 0;
 
   constructor(queue: string, work: JobWork, limits: ProtocolLimits, options: WorkerOptions) {
     super(queue, (job, token) => work(job, token ?? ''), { ...options, autorun: false });
@@ -43,6 +44,11 @@ export class SafeWorker extends Worker<unknown, void> {
 
   refusalOf(job: Job): DataRefusal | undefined {
     return this.#refusals.get(job);
+  }
+
+  /** Whether no job is worked on, or waits for Redis to take its completion. */
+  get isIdle(): boolean {
+    return this.#inHandCount === 0;
   }
 
   /**
@@ -71,6 +77,17 @@ export class SafeWorker extends Worker<unknown, void> {
     void this.getBackend()
       .disconnectBlocking(false)
       .catch(() => {});
+  }
+
+  override async processJob(
+    ...args: Parameters<Worker<unknown, void>['processJob']>
+  ): ReturnType<Worker<unknown, void>['processJob']> {
+    this.#inHandCount += 1;
+    try {
+      return await super.processJob(...args);
+    } finally {
+      this.#inHandCount -= 1;
+    }
   }
 
   protected override createJob(json: JobJson, jobId: string): Job<unknown, void> {

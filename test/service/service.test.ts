@@ -196,6 +196,19 @@ suite('service', () => {
     assert.ok(performance.now() - startedMs < 2500);
   });
 
+  test('does not wait for a Redis that is gone with nothing in hand', async (t) => {
+    const gone = await startRedis();
+    t.after(() => gone.stop());
+    const service = await start({ 'redis-url': gone.url, 'close-deadline-ms': '600000' });
+    await gone.kill();
+    for (let reasons: string[] = []; reasons.length === 0; ) {
+      reasons = JSON.parse((await page(service, '/readyz')).text).reasons;
+    }
+    const startedMs = performance.now();
+    assert.deepEqual(await service.stop(), { clean: true, drained: true });
+    assert.ok(performance.now() - startedMs < 60_000);
+  });
+
   suite('refuses to start', () => {
     const refusals: readonly (readonly [string, () => Promise<Readonly<Record<string, string>>>, object])[] = [
       [
