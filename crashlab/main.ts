@@ -12,6 +12,7 @@ import { type LabOptions, parseOptions, UsageError, usage } from './options.ts';
 import { LabProgress } from './progress.ts';
 import { reportOf, statusOf, textOf } from './report.ts';
 import { RoundThread, thisThread } from './round-place.ts';
+import { workCounts } from './work.ts';
 
 const tickMs = 200;
 
@@ -31,9 +32,12 @@ async function main(words: readonly string[]): Promise<number> {
 
 async function descriptionOf(experiment: Experiment): Promise<string> {
   const reason = await experiment.unavailable?.();
-  const { name, family, rows, promise } = experiment;
+  const { name, family, rows, promise, leastWork } = experiment;
+  const least = workCounts.flatMap(([count, words]) =>
+    leastWork[count] === undefined ? [] : `${leastWork[count]} ${words}`,
+  );
   const skipped = reason === undefined ? '' : `\n  skipped here: ${reason}`;
-  return `${name} (${family}; rows ${rows.join(', ')})\n  ${promise}${skipped}`;
+  return `${name} (${family}; rows ${rows.join(', ')})\n  ${promise}\n  a round: at least ${least.join(', ')}${skipped}`;
 }
 
 async function runLab(options: LabOptions, seed: number): Promise<number> {
