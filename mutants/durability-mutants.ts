@@ -261,4 +261,20 @@ export const durabilityMutants: readonly Mutant[] = [
     breaks: 'A file is closed under a read, whose descriptor may by then be another file.',
     killer: { file: 'test/freezer/release.test.ts', test: 'only when the reads under way have ended' },
   },
+  {
+    name: 'overflow-not-synced',
+    file: 'src/journal/oversized.ts',
+    text: 'this.#unsynced = true;',
+    replacement: '',
+    breaks: 'A commit with nothing left in memory returns without an fsync of what had overflowed.',
+    killer: { file: 'test/journal/oversized.test.ts', test: 'what was written to make room is made durable' },
+  },
+  {
+    name: 'commit-ends-before-its-other-file',
+    file: 'src/journal/oversized.ts',
+    text: 'const outcomes = await Promise.allSettled([',
+    replacement: 'const outcomes: PromiseSettledResult<void>[] = []; await Promise.all([',
+    breaks: 'A failed commit ends while the other file is still being written, and recovery begins beneath it.',
+    killer: { file: 'test/journal/oversized.test.ts', test: 'a commit waits for both files' },
+  },
 ];

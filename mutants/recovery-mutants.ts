@@ -214,4 +214,28 @@ export const recoveryMutants: readonly Mutant[] = [
     breaks: 'The line of a rollover that a crash interrupted stays, and no section can be sealed any more.',
     killer: { file: 'test/shard/open.test.ts', test: 'takes back the line of a rollover' },
   },
+  {
+    name: 'mark-in-an-older-section-ignored',
+    file: 'src/journal/roll-forward.ts',
+    text: 'if (mark?.section === tail.end.section) checkMark(files, tail, mark);',
+    replacement: '',
+    breaks: 'A section that lost acknowledged records is passed over because a later one is there.',
+    killer: { file: 'test/journal/recovery.test.ts', test: 'a section that lost its end cleanly' },
+  },
+  {
+    name: 'values-without-records-passed-over',
+    file: 'src/journal/roll-forward.ts',
+    text: 'payload.complete && values.size === valueEnd',
+    replacement: 'payload.complete',
+    breaks: 'A section whose last records are gone, but not their values, counts as complete.',
+    killer: { file: 'test/journal/recovery.test.ts', test: 'values without records in a section' },
+  },
+  {
+    name: 'sections-erased-by-a-creation',
+    file: 'src/shard/volume.ts',
+    text: 'if (names.length > 0 && partition !== tablePartition) {',
+    replacement: 'if (names.length < 0) {',
+    breaks: 'A creation that is begun anew removes sections that hold records.',
+    killer: { file: 'test/shard/open.test.ts', test: 'is not begun anew where there are sections' },
+  },
 ];

@@ -323,6 +323,21 @@ describe('at and below the durable end', () => {
     await refused(disk, { from: second, sealed: [] }, /a line in the section manifest/);
   });
 
+  test('a section that lost its end cleanly, with another one behind it, is refused by the mark in it', async () => {
+    const { disk, ends } = await built([5, 3]);
+    const { disk: shorter } = await built([3]);
+    for (const file of [keyFile(0), valueFile(0)]) disk.place(file, shorter.bytesOf(file));
+    const [mark] = ends;
+    assert.ok(mark !== undefined);
+    await refused(disk, { mark }, /committed records are missing/);
+  });
+
+  test('values without records in a section with another one behind it are refused', async () => {
+    const { disk } = await built([3, 3]);
+    disk.mutate(valueFile(0), (bytes) => Buffer.concat([bytes, Buffer.alloc(frameSize)]));
+    await refused(disk, {}, /section is not complete/);
+  });
+
   test('a rotten value of an older section is found when it is read, not before', async () => {
     const { disk, ends } = await built([3, 5]);
     change(disk, valueFile(0), frameSize, Buffer.from([0xee]));

@@ -50,6 +50,29 @@ describe('after a failed fsync', () => {
     });
   }
 
+  test('what was appended is stored again before what came later', async () => {
+    const { shard, clock, disk } = await openWatched();
+    await settled(shard.put(put('p0', { a: '0' })), clock);
+    const isKeyWrite: OperationFilter = ({ kind, path }) => kind === 'write' && path.startsWith('key/');
+    const write = disk.hold(isKeyWrite);
+    disk.failAt(isKeyWrite, 'eio');
+    const appended = shard.put(put('p1', { a: '1' }));
+    await turns();
+    clock.advance(5);
+    await write.reached;
+    const read = disk.hold(({ kind, path }) => kind === 'read' && path.startsWith('table/'));
+    const keys = Array.from({ length: 8 }, (_, index): [string, string] => [`k${index}`, 'x']);
+    const appending = shard.put(put('p2', keys));
+    await read.reached;
+    const waiting = shard.put(put('p3', { a: '3' }));
+    write.release();
+    await turns();
+    read.release();
+    await settled(Promise.all([appended, appending, waiting]), clock);
+    assert.equal(await textOf(shard, 'a'), '=3');
+    await settled(shard.close(), clock);
+  });
+
   test('lookups are answered while the second instance is not there yet', async () => {
     const { shard, clock, disk } = await openWatched();
     await settled(shard.put(put('p0', { a: '0' })), clock);

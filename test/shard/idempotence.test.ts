@@ -159,6 +159,19 @@ describe('a put of a key that exists', () => {
     await shard.close();
   });
 
+  for (const options of [{ ifExists: 'keep' }, { redelivered: true }] as const) {
+    test(`fails alone when its key leads to the record of another, ${Object.keys(options)}`, async () => {
+      const opened = await openShard();
+      await outcomes(opened, [put('p1', { a: 'x' })]);
+      const [stranger] = put('p2', { b: 'y' }).records;
+      const [filed] = put('p2', { a: 'y' }).records;
+      assert.ok(stranger !== undefined && filed !== undefined);
+      const request = { ...put('p2', {}, options), records: [{ ...stranger, storedKey: filed.storedKey }] };
+      assert.deepEqual(await outcomes(opened, [request, put('p3', { c: 'z' })]), ['corrupt-chain', 'stored']);
+      await opened.shard.close();
+    });
+  }
+
   test('fails alone when its versions cannot be read', async () => {
     const opened = await openShard();
     await outcomes(opened, [put('p1', { a: 'x'.repeat(50) })]);

@@ -219,6 +219,18 @@ test('an opening that was interrupted at any point of a creation begins anew', a
   }
 });
 
+test('a creation that was interrupted is not begun anew where there are sections', async () => {
+  const interrupted = new SimulatedDisk();
+  interrupted.failAt(({ kind, path }) => kind === 'create' && path.startsWith('table/'), 'crash');
+  await assert.rejects(openShard(interrupted));
+  for (const partition of ['key', 'value']) {
+    const disk = interrupted.crash('all');
+    await disk.makeDirectory(partition);
+    disk.place(`${partition}/0000000000000000`, Buffer.from('records'));
+    await refused(disk, 'damaged');
+  }
+});
+
 describe('opening after a kill', () => {
   const roomyEngine = { ...tinyEngine, valueTargetSize: 100_000, tableInitialSize: 64, tableResizeFrequency: 200 };
 
