@@ -72,7 +72,7 @@ export class Load {
   start(): void {
     this.#stopping = false;
     this.#lanes = Array.from({ length: this.#settings.laneCount }, (_, lane) =>
-      this.#run(lane, this.#random.fork()).catch((error: unknown) => this.#fail(error)),
+      this.#run(lane, this.#random.fork()).catch((error: unknown) => this.fail(error)),
     );
   }
 
@@ -145,7 +145,8 @@ export class Load {
     }
   }
 
-  #fail(error: unknown): void {
+  /** There is no point in going on: whoever waits for receipts is told why. */
+  fail(error: unknown): void {
     this.#failed.abort(error);
     for (const look of [...this.#watchers]) look();
   }
@@ -153,7 +154,7 @@ export class Load {
   /** Gives up what is in flight. */
   abandon(): void {
     this.#stopping = true;
-    this.#fail(new Error('the load was given up'));
+    this.fail(new Error('the load was given up'));
   }
 }
 

@@ -49,7 +49,9 @@ async function answersTo(
         if (answer?.outcome === 'found') found[position] = answer;
         else if (answer?.outcome !== 'missing') {
           reason = answer?.error.message ?? 'no answer';
-          if (answer?.outcome === 'corrupt' || answer?.outcome === 'invalid') throw new Violation(reason);
+          if (answer?.outcome === 'invalid')
+            throw new Violation(`lost: ${JSON.stringify(targets[position])}: ${reason}`);
+          if (answer?.outcome === 'corrupt') throw new Violation(`${JSON.stringify(targets[position])}: ${reason}`);
           return true;
         }
         return false;

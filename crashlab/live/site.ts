@@ -54,6 +54,8 @@ export class Site implements AsyncDisposable {
   readonly #settings: Readonly<Record<string, string>>;
   readonly #program: string | undefined;
   readonly #workers: WorkerProcess[] = [];
+  /** Those that were told to end. */
+  readonly #ending = new Set<WorkerProcess>();
   #lookupCount = 0;
 
   private constructor(
@@ -115,6 +117,9 @@ export class Site implements AsyncDisposable {
     const env = Object.entries(settings).map(([name, value]) => [`PERMAFROST_${name}`, value]);
     const worker = new WorkerProcess(Object.fromEntries(env), this.#program);
     this.#workers.push(worker);
+    void worker.exited().then((how) => {
+      if (!this.#ending.has(worker)) this.load.fail(new Violation(`a worker ended by itself (${how})`));
+    });
     return worker;
   }
 
@@ -133,7 +138,17 @@ export class Site implements AsyncDisposable {
 
   /** Sends the signal and gives the status that the worker ended with. */
   ended(worker: WorkerProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+    this.#ending.add(worker);
     return limited(this.signal, `the end of the worker by ${signal}`, worker.end(signal));
+  }
+
+  /** Waits for the end of a worker that may not start; its last words must hold the reason. */
+  async refused(worker: WorkerProcess, reason: string): Promise<void> {
+    // A signal that does nothing: it ends by itself.
+    const status = await this.ended(worker, 'SIGCONT');
+    expect(status === 1, `a worker that had to be refused ('${reason}') ended with ${status}`);
+    const words = JSON.stringify(worker.lines.at(-1));
+    expect(words.includes(reason), `refused, but not because '${reason}': ${words}`);
   }
 
   /** Looks up every record that was acknowledged until now, by key and by cursor. */
@@ -197,7 +212,10 @@ export class Site implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.load.abandon();
-    for (const worker of this.#workers) await worker.end('SIGKILL');
+    for (const worker of this.#workers) {
+      this.#ending.add(worker);
+      await worker.end('SIGKILL');
+    }
     await this.client.close();
     this.redis.disconnect();
     await this.redisServer.stop();

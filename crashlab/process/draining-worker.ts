@@ -1,5 +1,5 @@
 import type { Experiment } from '../experiment.ts';
-import { limited, passed } from '../live/limit.ts';
+import { passed } from '../live/limit.ts';
 import { liveExperiment } from '../live/live-experiment.ts';
 import { expect, type Site } from '../live/site.ts';
 
@@ -45,9 +45,8 @@ async function drain(site: Site, graceMs: number): Promise<void> {
   if (site.journal.records.length === 0) site.load.start();
   await site.load.acknowledged(site.signal, receiptsMin);
   await passed(site.signal, site.random.between(0, 50));
-  worker.signal('SIGTERM');
   const startedMs = performance.now();
-  const status = await limited(site.signal, 'the end of a worker that drains', worker.exited());
+  const status = await site.ended(worker, 'SIGTERM');
   const tookMs = performance.now() - startedMs;
   expect(status === 0, `the worker ended with ${status} after SIGTERM`);
   expect(tookMs < graceMs, `the worker took ${Math.round(tookMs)} ms to end, its grace was ${graceMs} ms`);

@@ -22,7 +22,9 @@ export const stoppedWorker: Experiment = liveExperiment({
   act: (site) =>
     haltUnderLoad(site, async (worker) => {
       worker.signal('SIGSTOP');
+      const refused = site.refused(site.launch(), 'owned by');
       await passed(site.signal, site.random.between(lockDurationMs + 100, 2 * lockDurationMs));
+      await refused;
       worker.signal('SIGCONT');
     }),
 });

@@ -1,7 +1,6 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkpointsKey } from '../../src/protocol/names.ts';
-import type { WorkerProcess } from '../../test/service/worker-process.ts';
 import type { Experiment } from '../experiment.ts';
 import { until } from '../live/limit.ts';
 import { liveExperiment } from '../live/live-experiment.ts';
@@ -24,7 +23,7 @@ export const sharedVolume: Experiment = liveExperiment({
     await site.load.acknowledged(site.signal, receiptsMin);
     const refusedCount = site.random.between(1, 2);
     const others = Array.from({ length: refusedCount }, () => site.launch());
-    for (const other of others) await expectRefusal(site, other, 'owned');
+    await Promise.all(others.map((other) => site.refused(other, 'owned by')));
     await site.load.acknowledged(site.signal, receiptsMin);
     await site.ended(first, 'SIGKILL');
     const next = await site.launchReady();
@@ -59,7 +58,7 @@ export const clonedVolume: Experiment = liveExperiment({
     const second = await site.launchReady();
     await site.load.stop(site.signal);
     await until(site.signal, 'a newer checkpoint', async () => (await site.published()).epoch > epoch + 1);
-    await expectRefusal(site, site.launch({ DATA_DIR: copy }), 'rolled back');
+    await site.refused(site.launch({ DATA_DIR: copy }), 'rolled back');
     await site.ended(second, 'SIGKILL');
     await fenced(site);
     return 2;
@@ -87,11 +86,4 @@ async function fenced(site: Site): Promise<void> {
   expect(publishedAfter - publishedBefore <= 2 && history.length === 1, 'more was published than by the new owner');
   await site.readAll();
   await site.ended(taker, 'SIGTERM');
-}
-
-async function expectRefusal(site: Site, worker: WorkerProcess, reason: string): Promise<void> {
-  const status = await site.ended(worker, 'SIGCONT');
-  expect(status === 1, `a worker that should be refused (${reason}) ended with ${status}`);
-  const words = JSON.stringify(worker.lines.at(-1));
-  expect(words.includes(reason), `refused, but not because of '${reason}': ${words}`);
 }

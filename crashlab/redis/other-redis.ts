@@ -61,18 +61,12 @@ async function startAtOlderCheckpoint(site: Site): Promise<void> {
 async function refuseNewerCheckpoint(site: Site): Promise<void> {
   const { epoch } = await site.published();
   await publishEpoch(site, epoch + 1000);
-  await expectRefusal(site, {}, 'rolled back');
+  await site.refused(site.launch(), 'rolled back');
 }
 
 async function refuseEmptyDirectory(site: Site): Promise<void> {
-  await expectRefusal(site, { DATA_DIR: join(site.round.directory, 'nothing') }, 'the volume is empty');
-}
-
-async function expectRefusal(site: Site, settings: Readonly<Record<string, string>>, reason: string): Promise<void> {
-  const worker = site.launch(settings);
-  const status = await site.ended(worker, 'SIGCONT');
-  const words = JSON.stringify(worker.lines.at(-1));
-  expect(status === 1 && words.includes(reason), `not refused because '${reason}', but ended with ${status}: ${words}`);
+  const nothing = join(site.round.directory, 'nothing');
+  await site.refused(site.launch({ DATA_DIR: nothing }), 'the volume is empty');
 }
 
 /** Has Redis say that the newest checkpoint is of this epoch. */

@@ -35,13 +35,6 @@ export class Producer {
     await this.puts.add('put', { v: 1, id, replyTo: { list: this.#list }, records });
   }
 
-  /** Queues puts of one record each, in one call. */
-  async putMany(ids: readonly string[]): Promise<void> {
-    const replyTo = { list: this.#list };
-    const jobs = ids.map((id) => ({ v: 1, id, replyTo, records: [{ key: `key ${id}`, text: `text ${id}` }] }));
-    await this.puts.addBulk(jobs.map((data) => ({ name: 'put', data })));
-  }
-
   async lookup(id: string, keys: readonly string[]): Promise<void> {
     const deadline = Date.now() + 60_000;
     await this.lookups.add('lookup', { v: 1, id, replyTo: { list: this.#list }, keys, deadline });
@@ -68,11 +61,11 @@ export class Producer {
   /** Receipts of so many puts; an id may come more than once. */
   async receipts(ids: ReadonlySet<string>): Promise<void> {
     const missing = new Set(ids);
-    while (missing.size > 0) for (const id of await this.someReceipts()) missing.delete(id);
+    while (missing.size > 0) for (const id of await this.#someReceipts()) missing.delete(id);
   }
 
   /** The ids in the next message, which must be of receipts; a refusal is an error. */
-  async someReceipts(): Promise<readonly string[]> {
+  async #someReceipts(): Promise<readonly string[]> {
     const message = await this.next();
     if (message.kind !== 'receipts') throw new Error('a reply, where receipts were due');
     for (const receipt of message.receipts) if ('error' in receipt) throw new Error(receipt.error.message);

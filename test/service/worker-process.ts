@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const workerProgram = fileURLToPath(new URL('./worker-program.ts', import.meta.url));
+/** Node's own place for it: a worker whose modules are in it starts in half the time. */
+const compileCache = join(tmpdir(), 'node-compile-cache');
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -31,7 +35,7 @@ export class WorkerProcess {
 
   /** Configured by its environment alone. `program`: what runs in place of a worker as it should be. */
   constructor(settings: Readonly<Record<string, string>>, program = workerProgram) {
-    const env = { PATH: process.env.PATH, ...settings };
+    const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: compileCache, ...settings };
     this.#child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(this.#child);
     // Not at 'exit': its last words may still be on their way.

@@ -3,14 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
-import { checkpointKey, parseArchiveName } from '../../src/protocol/names.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { Producer } from './producer.ts';
 import { WorkerProcess } from './worker-process.ts';
-
-function idsOf(count: number): readonly string[] {
-  return Array.from({ length: count }, (_, index) => `p${index}`);
-}
 
 suite('worker process', () => {
   let server: RedisServer;
@@ -45,76 +40,6 @@ suite('worker process', () => {
       PERMAFROST_QUEUE_STALLED_INTERVAL_MS: '200',
       ...more,
     });
-  }
-
-  /** Records in the archive, as the last checkpoint of a worker that ended well says. */
-  async function publishedRecords(): Promise<number> {
-    const { records } = await producer.redis.hgetall(checkpointKey(parseArchiveName('main'), 0));
-    return Number(records);
-  }
-
-  async function assertReadable(ids: readonly string[]): Promise<void> {
-    const texts = await producer.read(ids.map((id) => `key ${id}`));
-    assert.deepEqual(texts, new Map(ids.map((id) => [`key ${id}`, `text ${id}`])));
-  }
-
-  test('ends with 0 on SIGTERM in the middle of a full queue, loses no receipt and leaves no job behind', async () => {
-    const ids = idsOf(600);
-    worker = launch();
-    await worker.logged('worker-ready');
-    await producer.putMany(ids);
-    const received = new Set(await producer.someReceipts());
-    assert.equal(await worker.end('SIGTERM'), 0);
-    assert.equal(await producer.puts.getActiveCount(), 0, 'every job is done or back in the queue');
-    worker = launch();
-    await producer.receipts(new Set(ids.filter((id) => !received.has(id))));
-    await assertReadable(ids);
-    assert.equal(await worker.end('SIGTERM'), 0);
-    assert.equal(await publishedRecords(), ids.length);
-  });
-
-  test('loses no receipt and stores nothing twice over kills at any moment', async () => {
-    const ids = idsOf(900);
-    const received = new Set<string>();
-    await producer.putMany(ids);
-    for (let kill = 1; kill <= 4; kill += 1) {
-      worker = launch();
-      while (received.size < kill * 150) for (const id of await producer.someReceipts()) received.add(id);
-      await worker.end('SIGKILL');
-    }
-    worker = launch();
-    await producer.receipts(new Set(ids.filter((id) => !received.has(id))));
-    await assertReadable(ids);
-    assert.equal(await worker.end('SIGTERM'), 0);
-    assert.equal(await publishedRecords(), ids.length);
-  });
-
-  test('stores nothing twice after it was stopped for longer than its locks last', async () => {
-    const ids = idsOf(300);
-    worker = launch();
-    await worker.logged('worker-ready');
-    await producer.putMany(ids);
-    const received = new Set(await producer.someReceipts());
-    worker.signal('SIGSTOP');
-    const other = new WorkerProcess({
-      PERMAFROST_REDIS_URL: server.url,
-      PERMAFROST_DATA_DIR: directory,
-      PERMAFROST_HTTP_PORT: '0',
-    });
-    assert.equal(await other.exited(), 1, 'the directory is still owned by the worker that hangs');
-    await waitForExpiry(1000);
-    worker.signal('SIGCONT');
-    await producer.receipts(new Set(ids.filter((id) => !received.has(id))));
-    await assertReadable(ids);
-    assert.equal(await worker.end('SIGTERM'), 0);
-    assert.equal(await publishedRecords(), ids.length);
-  });
-
-  /** Lets so much time pass by Redis's own clock. */
-  async function waitForExpiry(ms: number): Promise<void> {
-    const waiting = producer.redis.duplicate();
-    await waiting.blpop('nothing comes here', ms / 1000);
-    waiting.disconnect();
   }
 
   test('stops well although one signal comes twice', async () => {
