@@ -32,7 +32,7 @@ import type { Oversized } from '../journal/oversized.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Cursor } from './cursor.ts';
 import { removeStore } from './destroy.ts';
-import { findRecord } from './find-record.ts';
+import { findKey } from './find-record.ts';
 import { FrameCoding, type PreparedValue } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
@@ -243,10 +243,13 @@ export class Freezer<V> {
     return this.#reader.versions(key);
   }
 
-  /** Whether some record's value lies exactly where the cursor says. Reads no value; throws when it cannot be told. */
-  async holds(cursor: Cursor): Promise<boolean> {
+  /**
+   * The key of the record whose value lies exactly where the cursor says; `undefined` when none does. Reads no value;
+   * throws when it cannot be told.
+   */
+  async keyAt(cursor: Cursor): Promise<Buffer | undefined> {
     this.#readable();
-    return (await findRecord(this.#oversized, this.#settings.keySize, cursor)) !== undefined;
+    return findKey(this.#oversized, this.#settings.keySize, cursor);
   }
 
   /** All records that were appended before this call, in the order of the archive. */

@@ -117,7 +117,8 @@ async function takeUp<V>(
   const table = new Table(blob, tableSettingsOf(settings), checkpoint.tableSize, state);
   const { keySize } = settings;
   const { epoch } = checkpoint;
-  await verifyChains({ files, table, keySize, epoch, end, sealedCount: sealedSampledAtCleanStart });
+  const sealedCount = sealedSampledAtCleanStart;
+  await verifyChains({ files, table, keySize, epoch, end, sealedCount, sealed: start.sealed });
   return { table, end };
 }
 

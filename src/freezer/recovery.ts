@@ -78,6 +78,7 @@ export async function recover<V>(recovery: Recovery<V>, coding: FrameCoding<V>):
     epoch: checkpoint.epoch,
     end: committed,
     sealedCount: committed.section,
+    sealed,
   });
   await replay(recovery, table, tail);
   const durable = mark !== undefined && compareEnds(mark, committed) > 0 ? mark : committed;
@@ -286,13 +287,13 @@ function isSame(left: RecordPosition | undefined, right: RecordPosition | undefi
 }
 
 function strayRecord<V>(
-  { files }: Recovery<V>,
+  { files, blob }: Recovery<V>,
   at: RecordPosition,
   head: RecordPosition | undefined,
   next: RecordPosition | undefined,
 ): BlobError {
   const page = Math.floor((at.position * files.layout.size) / files.pageSize);
-  return corruption(`record ${at.position} does not follow its bucket's head`, {
+  return corruption(`record ${at.position} does not follow its bucket's head in ${blob.path}`, {
     file: files.keys.path(at.section),
     offset: headerSize + page * physicalPageSize(files.pageSize),
     expected: head === undefined ? 'no next record' : `next ${head.section}/${head.position}`,

@@ -5,10 +5,11 @@
  * Reads only. What is rotten on the way is passed over: reads report it for the keys that it concerns.
  */
 import { BlobError } from '../blob/blob-error.ts';
+import { governingSize } from '../blob/page.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
-import type { JournalFiles } from '../journal/journal-files.ts';
-import { KeyIndex, type RecordPosition } from '../journal/key-index.ts';
+import { type JournalFiles, withBlob } from '../journal/journal-files.ts';
+import { KeyIndex, type RecordPosition, readPage } from '../journal/key-index.ts';
 import { FreezerError } from './freezer-error.ts';
 import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
 import type { Table } from './table.ts';
@@ -22,6 +23,8 @@ export interface ChainSample {
   readonly end: JournalEnd;
   /** Sealed sections of which the newest records are looked at, counted down from the end. */
   readonly sealedCount: number;
+  /** How the sealed sections ended, where that is known. */
+  readonly sealed: readonly JournalEnd[] | undefined;
 }
 
 /** Records looked at in the growing section, and in each sealed one. */
@@ -36,7 +39,30 @@ export async function verifyChains(sample: ChainSample): Promise<void> {
   for (let section = end.section - 1; section >= Math.max(0, end.section - sealedCount); section--) {
     const keyBytes = await passRot(() => index.sealedSize(section));
     if (keyBytes !== undefined) await verifySection(sample, index, section, keyBytes, sealedSampleCount);
+    const line = sample.sealed?.find((end) => end.section === section);
+    if (line !== undefined) await verifyEnd(sample, index, line);
   }
+}
+
+/**
+ * A sealed section has the records that it was left with, and the last of them names the last value: records of another
+ * store do not. A last page whose newest checksum does not match is rot.
+ */
+async function verifyEnd(sample: ChainSample, index: KeyIndex, line: JournalEnd): Promise<void> {
+  const { files } = sample;
+  const last = { section: line.section, position: line.keyBytes / files.layout.size - 1 };
+  const lastPage = Math.ceil(line.keyBytes / files.pageSize) - 1;
+  const page = await passRot(() =>
+    withBlob(files.keys, line.section, (blob) => readPage(blob, files.pageSize, lastPage)),
+  );
+  if (page === undefined || governingSize(page.data, files.pageSize) > page.checksum.size) return;
+  const keyBytes = lastPage * files.pageSize + page.checksum.size;
+  if (keyBytes !== line.keyBytes) throw mismatch(index, last, `${line.keyBytes} key bytes`, `${keyBytes}`);
+  const bytes = await passRot(() => index.read(last));
+  if (bytes === undefined) return;
+  const { valueOffset, valueSize } = parse(sample, index, last, bytes);
+  if (valueOffset + valueSize === line.valueBytes) return;
+  throw mismatch(index, last, `a value up to ${line.valueBytes}`, `one up to ${valueOffset + valueSize}`);
 }
 
 async function verifySection(
@@ -64,6 +90,9 @@ async function verifyChain(sample: ChainSample, index: KeyIndex, target: RecordP
   if (head !== undefined && head.epoch > sample.epoch) {
     throw mismatch(index, target, `a head of an epoch up to ${sample.epoch}`, `epoch ${head.epoch}`);
   }
+  if (head !== undefined && !liesBelow(head, sample)) {
+    throw mismatch(index, target, 'a head before the end of the journals', `${head.section}/${head.position}`);
+  }
   let at: RecordPosition | undefined = head;
   while (at !== undefined && isBefore(target, at)) {
     const place: RecordPosition = at;
@@ -73,6 +102,11 @@ async function verifyChain(sample: ChainSample, index: KeyIndex, target: RecordP
   }
   if (at?.section === target.section && at.position === target.position) return;
   throw mismatch(index, target, 'the record on the chain of its key', 'a chain without it');
+}
+
+function liesBelow(head: RecordPosition, { end, files }: ChainSample): boolean {
+  if (head.section !== end.section) return head.section < end.section;
+  return (head.position + 1) * files.layout.size <= end.keyBytes;
 }
 
 /** A record whose chain goes backwards. */

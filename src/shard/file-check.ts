@@ -45,19 +45,35 @@ export interface SizeDamage {
   readonly witness: string;
 }
 
+/** Where a section ends, or at least reaches to, as one of the shard's own files says. */
+export interface WitnessedEnd {
+  readonly end: JournalEnd;
+  readonly witness: string;
+  /** Nothing can lie behind it. */
+  readonly isExact: boolean;
+}
+
 /**
- * Holds the sections against the manifest, which knows how each sealed one ended, and the growing one against the newest
- * checkpoint, below which nothing may be missing. A witness that cannot be read says nothing.
+ * What is known of the sections: the manifest says how each sealed one ended, and nothing may be missing below the newest
+ * checkpoint and the commit mark. A witness that cannot be read says nothing.
  */
-export async function sectionSizeDamage(disk: Disk, pageSize: number): Promise<readonly SizeDamage[]> {
+export async function sectionEnds(disk: Disk): Promise<readonly WitnessedEnd[]> {
   const manifest = await readable(SectionManifest.read(disk));
   const saved = await readable(readCheckpointFile(disk));
-  const found: SizeDamage[] = [];
-  for (const end of manifest?.ends ?? [])
-    found.push(...(await sizeDamage(disk, pageSize, end, { witness: sectionManifestFile, isExact: true })));
-  if (saved === undefined || saved.value.checkpoint.keyBytes === 0) return found;
-  const growing = { witness: checkpointFile, isExact: saved.value.clean };
-  return [...found, ...(await sizeDamage(disk, pageSize, endOf(saved.value), growing))];
+  const mark = await readable(readCommitMark(disk));
+  const ends: WitnessedEnd[] = [
+    ...(manifest?.ends ?? []).map((end) => ({ end, witness: sectionManifestFile, isExact: true })),
+    ...(saved === undefined ? [] : [{ end: endOf(saved.value), witness: checkpointFile, isExact: saved.value.clean }]),
+    ...(mark === undefined ? [] : [{ end: mark.value, witness: commitMarkFile, isExact: false }]),
+  ];
+  return ends.filter(({ end }) => end.keyBytes > 0);
+}
+
+/** Holds the sizes of the sections' files against what is known of them. */
+export async function sectionSizeDamage(disk: Disk, pageSize: number): Promise<readonly SizeDamage[]> {
+  const damage: SizeDamage[] = [];
+  for (const witnessed of await sectionEnds(disk)) damage.push(...(await sizeDamage(disk, pageSize, witnessed)));
+  return damage;
 }
 
 export function describeSize({ found, expected, witness }: SizeDamage): string {
@@ -67,8 +83,7 @@ export function describeSize({ found, expected, witness }: SizeDamage): string {
 async function sizeDamage(
   disk: Disk,
   pageSize: number,
-  end: JournalEnd,
-  { witness, isExact }: { readonly witness: string; readonly isExact: boolean },
+  { end, witness, isExact }: WitnessedEnd,
 ): Promise<SizeDamage[]> {
   const { section } = end;
   const { keys, values } = sectionFiles(section);

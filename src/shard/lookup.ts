@@ -194,30 +194,33 @@ function identifierOf(question: Question, store: Store): Identifier | Error {
 
 /**
  * A cursor names a record only if the key index has one exactly there: any other run of bytes with a matching checksum,
- * as one inside of a payload, is no record.
+ * as one inside of a payload, is no record. One that is filed under another key than its value says is damaged: the
+ * value lies in the wrong place.
  */
 async function cursorAnswer(store: Store, answer: FoundRecord, cursor: Cursor): Promise<Answer> {
+  const named = archiveKey(answer.key);
   try {
-    const isRecord = await store.freezer.holds(cursor).catch(() => isOnChain(store, answer.key, cursor));
-    return isRecord ? answer : { kind: 'invalid', error: invalidCursor('no record is there') };
+    const key = await store.freezer.keyAt(cursor).catch(() => keyOnChain(store, named, cursor));
+    if (key === undefined) return { kind: 'invalid', error: invalidCursor('no record is there') };
+    return key.equals(named) ? answer : { kind: 'corrupt', error: otherKey(cursor) };
   } catch (error) {
     return failed(error);
   }
 }
 
 /** The other way to a record, where a damaged page of the key index bars the first. */
-async function isOnChain(store: Store, key: string, cursor: Cursor): Promise<boolean> {
-  for await (const { cursor: found } of store.freezer.versions(archiveKey(key))) {
-    if (encodeCursor(found).equals(encodeCursor(cursor))) return true;
+async function keyOnChain(store: Store, key: Buffer, cursor: Cursor): Promise<Buffer | undefined> {
+  for await (const { cursor: found } of store.freezer.versions(key)) {
+    if (encodeCursor(found).equals(encodeCursor(cursor))) return key;
   }
-  return false;
+  return undefined;
 }
 
 /** Bytes that cannot be read are damage where a record is, and nothing where none is. */
 async function failedCursor(store: Store, bytes: Buffer, error: Error): Promise<Answer> {
   const answer = failed(error);
   try {
-    const isRecord = answer.kind === 'unavailable' || (await store.freezer.holds(decodeCursor(bytes)));
+    const isRecord = answer.kind === 'unavailable' || (await store.freezer.keyAt(decodeCursor(bytes))) !== undefined;
     return isRecord ? answer : { kind: 'invalid', error: invalidCursor('no record is there') };
   } catch {
     return answer;
@@ -266,7 +269,7 @@ function invalidCursor(why: string): ShardError {
 }
 
 function otherKey(cursor: Cursor): ShardError {
-  return new ShardError('damaged', 'the record that was found has another key than the one asked for', {
+  return new ShardError('damaged', 'the value that was found is of another key than the record', {
     details: { section: cursor.section, offset: cursor.offset, size: cursor.size },
   });
 }

@@ -13,10 +13,11 @@ import { recordSize } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import { type Loss, salvage } from '../freezer/salvage.ts';
 import { bucketDamage, bucketSize } from '../freezer/table-entry.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
 import type { SavedCheckpoint } from './checkpoint-file.ts';
 import { archiveKey, archiveKeySize, freezerSettingsOf, sectionFiles, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
-import { describeSize, sectionSizeDamage, smallFileDamage } from './file-check.ts';
+import { describeSize, sectionEnds, sectionSizeDamage, smallFileDamage } from './file-check.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -69,7 +70,8 @@ class Verification {
   #problemCount = 0;
   #recordCount = 0;
   #payloadBytes = 0;
-  #sections = new Set<number>();
+  /** Records that were read of each section. */
+  readonly #counts = new Map<number, number>();
   readonly #tails: Loss[] = [];
 
   constructor(deps: VerifyDeps, settings: ShardSettings) {
@@ -91,7 +93,7 @@ class Verification {
     return {
       recordCount: this.#recordCount,
       payloadBytes: this.#payloadBytes,
-      sectionCount: this.#sections.size,
+      sectionCount: this.#counts.size,
       shard: store && shardOf(store),
       problems: this.#problems,
       problemCount: this.#problemCount,
@@ -165,15 +167,25 @@ class Verification {
     // What a crash has torn, and recovery found not to count, may still lie behind the end.
     if (expected !== undefined && expected === this.#recordCount) return;
     for (const tail of this.#tails) this.#report(lossText(tail));
-    if (expected !== undefined)
-      this.#report(`${expected} records are in the key index, ${this.#recordCount} could be read`);
+    if (expected === undefined) return this.#checkCounts();
+    this.#report(`${expected} records are in the key index, ${this.#recordCount} could be read`);
   }
 
-  #checkRecord({ key, value, position, next }: StoredRecord<Envelope>): void {
-    const where = `record ${position.section}/${position.position}`;
+  /** What the shard's own files say of each section, of which one that is another shard's may say too much. */
+  async #checkCounts(): Promise<void> {
+    for (const { end, witness } of await sectionEnds(this.#deps.disk)) {
+      const expected = end.keyBytes / recordSize(archiveKeySize);
+      const found = this.#counts.get(end.section) ?? 0;
+      if (found >= expected) continue;
+      this.#report(`${sectionFiles(end.section).keys}: ${found} records read, ${expected} expected (${witness})`);
+    }
+  }
+
+  #checkRecord({ key, value, position, cursor, next }: StoredRecord<Envelope>): void {
+    const where = placeOf(position, cursor);
     this.#recordCount++;
     this.#payloadBytes += value.payload.length;
-    this.#sections.add(position.section);
+    this.#counts.set(position.section, (this.#counts.get(position.section) ?? 0) + 1);
     if (!archiveKey(value.key).equals(key))
       this.#report(`${where}: the key in its value is not the key that it is filed under`);
     if (next === undefined) return;
@@ -195,7 +207,7 @@ class Verification {
       if (lookup?.kind === 'found' && isSame(lookup.cursor, record.cursor)) continue;
       const problem = await reachProblem(freezer, record);
       if (problem === undefined) continue;
-      this.#report(`record ${record.position.section}/${record.position.position}: ${problem}`);
+      this.#report(`${placeOf(record.position, record.cursor)}: ${problem}`);
     }
   }
 
@@ -212,6 +224,11 @@ async function reachProblem(freezer: Freezer<Envelope>, record: StoredRecord<Env
   } catch (error) {
     return `it cannot be reached from its key: ${messageOf(error)}`;
   }
+}
+
+function placeOf({ section, position }: RecordPosition, { offset }: Cursor): string {
+  const { keys, values } = sectionFiles(section);
+  return `${keys} record ${position}, ${values} at ${offset + headerSize}`;
 }
 
 function lossText({ file, offset, section, position, reason }: Loss): string {
