@@ -2,19 +2,26 @@
 import { messageOf } from '../src/base/errors.ts';
 import { BenchError } from './bench-error.ts';
 import { benchEngine, engineUsage } from './engine/engine.ts';
+import { benchOpen, openUsage } from './open/open.ts';
 import { benchService, serviceUsage } from './service/service.ts';
 
 const usage = `usage: npm run bench -- <benchmark> [options]
 
 ${engineUsage}
 
+${openUsage}
+
 ${serviceUsage}
 
-all: each of them, one after the other; takes only --json and --directory`;
+all: each of them, one after the other; takes the options that all of them know`;
 
 type Benchmark = (words: readonly string[]) => Promise<void>;
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { engine: benchEngine, service: benchService };
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  engine: benchEngine,
+  open: benchOpen,
+  service: benchService,
+};
 
 async function main(words: readonly string[]): Promise<number> {
   const [name = '', ...options] = words;

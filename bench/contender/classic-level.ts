@@ -6,8 +6,7 @@ const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
 
 /** LevelDB with its default settings; a batch is one write with `sync: true`. */
 export async function openClassicLevel(directory: string): Promise<Contender> {
-  const location = join(directory, 'level');
-  const database = await opened(location);
+  const database = await opened(locationIn(directory));
   let syncs = 0;
   return {
     async putDurably(batch): Promise<void> {
@@ -19,15 +18,22 @@ export async function openClassicLevel(directory: string): Promise<Contender> {
     },
     close: () => database.close(),
     facts: () => ({ syncs }),
-    async reopen(): Promise<ContenderReader> {
-      const again = await opened(location);
-      return {
-        get: (key) => again.get(key),
-        getMany: (keys) => again.getMany([...keys]),
-        close: () => again.close(),
-      };
-    },
+    reopen: () => readClassicLevel(directory),
   };
+}
+
+/** A store that is there, for reading. */
+export async function readClassicLevel(directory: string): Promise<ContenderReader> {
+  const database = await opened(locationIn(directory));
+  return {
+    get: (key) => database.get(key),
+    getMany: (keys) => database.getMany([...keys]),
+    close: () => database.close(),
+  };
+}
+
+function locationIn(directory: string): string {
+  return join(directory, 'level');
 }
 
 async function opened(location: string): Promise<ClassicLevel<Buffer, Buffer>> {

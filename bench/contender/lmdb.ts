@@ -8,8 +8,7 @@ import type { Contender, ContenderReader } from './contender.ts';
  * the event loop stays free.
  */
 export async function openLmdb(directory: string): Promise<Contender> {
-  const path = join(directory, 'lmdb');
-  const database = opened(path);
+  const database = opened(directory);
   let syncs = 0;
   return {
     async putDurably(batch): Promise<void> {
@@ -20,17 +19,21 @@ export async function openLmdb(directory: string): Promise<Contender> {
     },
     close: () => database.close(),
     facts: () => ({ syncs }),
-    async reopen(): Promise<ContenderReader> {
-      const again = opened(path);
-      return {
-        get: (key) => again.get(key),
-        getMany: (keys) => again.getMany([...keys]),
-        close: () => again.close(),
-      };
-    },
+    reopen: () => readLmdb(directory),
   };
 }
 
-function opened(path: string): RootDatabase<Buffer, Buffer> {
+/** A store that is there, for reading. */
+export async function readLmdb(directory: string): Promise<ContenderReader> {
+  const database = opened(directory);
+  return {
+    get: (key) => database.get(key),
+    getMany: (keys) => database.getMany([...keys]),
+    close: () => database.close(),
+  };
+}
+
+function opened(directory: string): RootDatabase<Buffer, Buffer> {
+  const path = join(directory, 'lmdb');
   return open<Buffer, Buffer>({ path, encoding: 'binary', keyEncoding: 'binary', overlappingSync: false });
 }

@@ -12,8 +12,7 @@ PRAGMA wal_autocheckpoint = 10000`;
 
 /** SQLite with a write-ahead log that is synced at the end of each transaction. */
 export async function openSqlite(directory: string): Promise<Contender> {
-  const path = join(directory, 'sqlite.db');
-  const database = opened(path);
+  const database = opened(directory);
   database.exec(schema);
   const insert = database.prepare('INSERT OR REPLACE INTO record (key, value) VALUES (?, ?)');
   let syncs = 0;
@@ -26,17 +25,19 @@ export async function openSqlite(directory: string): Promise<Contender> {
     },
     close: async () => database.close(),
     facts: () => ({ syncs }),
-    reopen: async () => reader(opened(path)),
+    reopen: () => readSqlite(directory),
   };
 }
 
-function opened(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
+function opened(directory: string): DatabaseSync {
+  const database = new DatabaseSync(join(directory, 'sqlite.db'));
   database.exec(settings);
   return database;
 }
 
-function reader(database: DatabaseSync): ContenderReader {
+/** A store that is there, for reading. */
+export async function readSqlite(directory: string): Promise<ContenderReader> {
+  const database = opened(directory);
   const select = database.prepare('SELECT value FROM record WHERE key = ?');
   return {
     get: (key) => selected(select, key),
