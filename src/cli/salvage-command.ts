@@ -39,11 +39,12 @@ export const salvageCommand = defineCommand({
     const directory = shardDirectory({ ...config, dataDir: operands.target });
     if (resolve(directory) === resolve(source.directory))
       throw new UsageError('invalid-option', 'the copy needs another directory than the shard');
-    await made(directory);
     const progress = new PhaseProgress('salvage', terminal);
     const target = { disk: new NodeDisk(directory), lock: directoryLock(directory), ...storeDeps(terminal, progress) };
-    const work = salvageShard(source, target, shardSettings(config), lossTeller(progress, terminal));
-    const report = await unlessInterrupted(terminal, () => work);
+    const report = await unlessInterrupted(terminal, async () => {
+      await made(directory);
+      return salvageShard(source, target, shardSettings(config), lossTeller(progress, terminal));
+    });
     progress.clear();
     if (report === undefined) {
       terminal.notes.write(`permafrost salvage: interrupted; remove ${directory} before the next attempt\n`);

@@ -171,6 +171,14 @@ test('an interrupted verify ends with 130', async (context) => {
   assert.deepEqual([status, text], [130, '']);
 });
 
+test('a salvage that is interrupted before it begins makes nothing', async (context) => {
+  const dataDir = await archive(context);
+  const target = await emptyDirectory(context);
+  const { status, notes } = await run(dataDir, ['salvage', target], AbortSignal.abort());
+  assert.equal(status, 130, notes);
+  assert.deepEqual(await readdir(target), []);
+});
+
 test('a shard of another archive is refused by verify as a problem', async (context) => {
   const { status, text } = await run(await archive(context), ['verify', '--archive', 'other']);
   assert.equal(status, 1);
