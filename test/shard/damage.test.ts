@@ -6,11 +6,7 @@ import type { DamageCount } from './damage-explorations.ts';
 const module = new URL('./damage-explorations.ts', import.meta.url);
 
 describe('a damaged shard is refused, or answers right or corrupt: never wrong and never missing', () => {
-  for (const [name, casesMin] of [
-    ['a bit of every byte flipped', 3000],
-    ['every file cut and extended', 1500],
-    ['every file removed, swapped and from another shard', 80],
-  ] as const) {
+  for (const [name, casesMin] of [['a bit of every byte flipped', 3000]] as const) {
     test(name, async (t) => {
       const count = await exploreApart<DamageCount>(module, name);
       t.diagnostic(JSON.stringify(count));
