@@ -35,8 +35,8 @@ export const fullRedis: Experiment = liveExperiment({
   family: 'redis',
   rows: [10],
   promise:
-    'a Redis without memory (noeviction) takes no jobs: puts wait and go on by themselves when it has room, also with a ' +
-    'worker that was started meanwhile; no receipt is lost, no put has to be sent again, nothing is stored twice',
+    'a Redis without memory (noeviction) takes no jobs: puts wait and go on by themselves when it has room; no receipt ' +
+    'is lost, no put has to be sent again, nothing is stored twice',
   leastWork,
   act: (site) =>
     hinderUnderLoad(site, async () => {
