@@ -51,6 +51,14 @@ export const integrityMutants: readonly Mutant[] = [
     killer: { file: 'test/freezer/hazards/rot-and-strays.test.ts', test: 'are an error, where the original aborted' },
   },
   {
+    name: 'bucket-not-read-again-under-the-lock',
+    file: 'src/freezer/table.ts',
+    text: 'if (suspects.length === 0) return heads;',
+    replacement: 'if (suspects.length >= 0) return heads;',
+    breaks: 'A get that meets a bucket while it is being written reports corruption.',
+    killer: { file: 'test/freezer/commit.test.ts', test: 'a get that meets a bucket which is being written' },
+  },
+  {
     name: 'two-slot-checksum-not-checked',
     file: 'src/shard/two-slot-file.ts',
     text: 'if (crc32c(bytes.subarray(0, payloadEnd)) !== bytes.readUInt32BE(payloadEnd)) return undefined;',

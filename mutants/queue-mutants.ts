@@ -91,4 +91,12 @@ export const queueMutants: readonly Mutant[] = [
     breaks: 'A put above the limits is read and stored.',
     killer: { file: 'test/protocol/put-job.test.ts', test: 'is refused above each limit' },
   },
+  {
+    name: 'older-notice-replaces-a-newer',
+    file: 'src/queue/checkpoint-publisher.ts',
+    text: 'if (this.#pending !== undefined && this.#pending.epoch > notice.epoch) return;',
+    replacement: '',
+    breaks: 'While Redis is away an older checkpoint takes the place of the newest.',
+    killer: { file: 'test/queue/checkpoint-publisher.test.ts', test: 'keeps the newest notice' },
+  },
 ];

@@ -238,4 +238,12 @@ export const recoveryMutants: readonly Mutant[] = [
     breaks: 'A creation that is begun anew removes sections that hold records.',
     killer: { file: 'test/shard/open.test.ts', test: 'is not begun anew where there are sections' },
   },
+  {
+    name: 'table-cut-not-durable',
+    file: 'src/freezer/table.ts',
+    text: 'await this.#blob.truncate(tableBytes(this.#size));\n    await this.#blob.sync();',
+    replacement: 'await this.#blob.truncate(tableBytes(this.#size));',
+    breaks: 'Copies of a resize that was undone come back behind the table.',
+    killer: { file: 'test/freezer/resize.test.ts', test: 'what lies behind the table is cut off durably' },
+  },
 ];

@@ -198,3 +198,16 @@ test('more changed buckets than memory may hold are refused, and a sync makes ro
   await assertFound(freezer, names);
   await freezer.close();
 });
+
+test('what lies behind the table is cut off durably before the store is used', async () => {
+  const disk = new SimulatedDisk();
+  const freezer = await create(disk, {});
+  await putNamed(freezer, 'key1');
+  const checkpoint = await freezer.sync();
+  await freezer.release();
+  const size = disk.bytesOf(tablePath).length;
+  disk.mutate(tablePath, (bytes) => Buffer.concat([bytes, Buffer.from('deadbeef', 'hex')]));
+  const again = await Freezer.open(disk, namedSettings, { kind: 'checkpoint', checkpoint });
+  assert.equal(disk.crash('synced').bytesOf(tablePath).length, size);
+  await again.close();
+});

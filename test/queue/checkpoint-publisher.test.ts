@@ -72,6 +72,15 @@ suite('checkpoint publisher', () => {
     assert.equal(await redis.xlen(checkpointsKey(archive, 0)), 2);
   });
 
+  test('keeps the newest notice that it was given, in whatever order they come', async () => {
+    const { publisher: late, published } = publisher('one');
+    for (const epoch of [5, 3]) late.publish(notice(epoch));
+    await late.takeLease({ replace: false });
+    await Promise.race([published(5), published(3)]);
+    assert.equal(late.publishedEpoch, 5);
+    await late.close(1000);
+  });
+
   test('reads nothing where nothing is published', async () => {
     assert.deepEqual(await readPublished(redis, archive, 0), { notice: undefined, redisRunId: undefined });
   });
