@@ -99,4 +99,12 @@ export const queueMutants: readonly Mutant[] = [
     breaks: 'While Redis is away an older checkpoint takes the place of the newest.',
     killer: { file: 'test/queue/checkpoint-publisher.test.ts', test: 'keeps the newest notice' },
   },
+  {
+    name: 'trusted-volume-not-published',
+    file: 'src/service/service.ts',
+    text: 'replace: this.#config.trustVolume',
+    replacement: 'replace: false',
+    breaks: 'A volume that the operator trusts is never published, and is refused again at the next start.',
+    killer: { file: 'test/service/service.test.ts', test: 'but not when the operator trusts the volume' },
+  },
 ];

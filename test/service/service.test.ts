@@ -251,6 +251,9 @@ suite('service', () => {
       await producer.put('p1', { a: 'one' });
       await producer.receipts(new Set(['p1']));
       assert.equal(service.status().records, 1);
+      await service.stop();
+      const again = await start({ 'data-dir': join(directory, 'empty') });
+      assert.equal(again.status().records, 1, 'Redis knows it from then on');
     });
   });
 });
