@@ -1,4 +1,15 @@
 /** The experiments with a whole shard on a simulated disk. */
 import type { Experiment } from '../experiment.ts';
+import { conflictExperiment } from './shard-conflicts.ts';
+import { crashExperiments } from './shard-crashes.ts';
+import { fullDiskExperiment } from './shard-full-disk.ts';
+import { offlineExperiments } from './shard-offline.ts';
+import { salvageExperiment } from './shard-salvage.ts';
 
-export const simulatedShardExperiments: readonly Experiment[] = [];
+export const simulatedShardExperiments: readonly Experiment[] = [
+  ...crashExperiments(),
+  ...offlineExperiments,
+  salvageExperiment,
+  fullDiskExperiment,
+  conflictExperiment,
+];
