@@ -4,9 +4,10 @@
  * Each gets its first round before any gets its second. The first round of every experiment has the lab's own seed, so
  * that a run of one experiment and one round repeats any round; later seeds are derived from it.
  *
- * A round is told to stop when the lab is interrupted, when the time of the lab is up (unless it is the first of its
- * experiment, which is let to its end), and when it takes longer than the limit. One that has been told to stop and
- * does not end within the grace has hung: it is given up. Both are failures that name the round.
+ * When the time of the lab is up, no second round begins and those that run are told to stop; experiments that had no
+ * round yet still get theirs, until the overtime is up as well. A round is also told to stop when the lab is interrupted
+ * and when it takes longer than the limit. One that has been told to stop and does not end within the grace has hung:
+ * it is given up. Both are failures that name the round.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,8 +30,11 @@ export interface LaneSettings {
   readonly graceMs: number;
 }
 
-/** Why a lane stops before its rounds are done. */
-export type StopReason = 'time' | 'interrupted';
+/**
+ * Why a lane stops before its rounds are done: `time` leaves it the first rounds that are due, `overtime` and
+ * `interrupted` nothing.
+ */
+export type StopReason = 'time' | 'overtime' | 'interrupted';
 
 interface Running {
   readonly tally: Tally;
@@ -77,7 +81,7 @@ export class Lane {
         const active = this.#tallies.filter((tally) => tally.active);
         if (active.length === 0) return;
         for (const tally of active) {
-          if (this.#stopped !== undefined) return;
+          if (this.#stopped !== undefined && !(this.#stopped === 'time' && number === 0)) return;
           await this.#round(tally, number);
         }
       }
@@ -90,7 +94,7 @@ export class Lane {
     this.#stopped = reason;
     const running = this.#running;
     if (running === undefined) return;
-    if (reason === 'interrupted' || running.tally.wholeRounds > 0) running.tellToStop();
+    if (reason !== 'time' || running.tally.wholeRounds > 0) running.tellToStop();
   }
 
   async #round(tally: Tally, number: number): Promise<void> {

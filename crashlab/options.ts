@@ -13,7 +13,8 @@ export const usage = `usage: npm run crashlab -- [options]
 
 Brings about faults of all kinds and checks that nothing that was promised is lost.
 
-  --seconds N       how long to run (${secondsDefault}; without limit when --rounds is given)
+  --seconds N       how long to run (${secondsDefault}; without limit when --rounds is given); up to as long again
+                    if by then an experiment has not had its first round
   --rounds N        end when each experiment had that many rounds
   --seed N          where all chances come from, 0 to ${seedMax} (drawn and printed)
   --only FAMILIES   of ${families.join(', ')}; several with commas

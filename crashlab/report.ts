@@ -106,6 +106,7 @@ export function textOf(report: Report): string {
 
 const endings: Readonly<Record<LabResult['endedBy'], string>> = {
   time: 'ended by its time',
+  overtime: 'ended by twice its time',
   rounds: 'ended by its number of rounds',
   interrupted: 'interrupted',
 };

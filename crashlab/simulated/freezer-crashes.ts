@@ -30,7 +30,7 @@ function explored(round: Round, plan: WorkloadPlan, options: Depths & Survivals)
 export function powerLoss(round: Round): Promise<Work> {
   const random = new Random(round.seed);
   const settings = drawnSettings(random);
-  const plan = { seed: round.seed, turns: 8, settings, commitsOnly: random.chance(0.25) };
+  const plan = { seed: round.seed, turns: 5, settings, commitsOnly: random.chance(0.25) };
   return explored(round, plan, { randomSurvivals: 8 });
 }
 
@@ -40,7 +40,7 @@ export function tornSectors(round: Round): Promise<Work> {
   const pageSize = random.pick([500, 1012, 4084]);
   const settings = { ...onePage, keyPageCache: { pageSize, pages: 4 }, valueWriteBuffer: random.pick([1, 16_384]) };
   const valueSizeMax = random.pick([23, 1500, 9000]);
-  const plan = { seed: round.seed, turns: 7, settings, valueSizeMax };
+  const plan = { seed: round.seed, turns: 5, settings, valueSizeMax };
   return explored(round, plan, { randomSurvivals: 9, sectorSizes: [random.pick([1, 512, 4096])] });
 }
 
@@ -48,7 +48,7 @@ export function tornSectors(round: Round): Promise<Work> {
 export function nestedCrashes(round: Round): Promise<Work> {
   const random = new Random(round.seed);
   const plan = { seed: round.seed, turns: 7, settings: drawnSettings(random) };
-  const every = random.between(24, 32);
+  const every = random.between(32, 40);
   const first = random.below(every);
   const pointFilter = (step: number): boolean => step % every === first;
   return explored(round, plan, { depth: 3, nestedPointsMax: 2, randomSurvivals: 1, pointFilter });
@@ -59,7 +59,7 @@ export function crashAfterFailedFsyncs(round: Round): Promise<Work> {
   const random = new Random(round.seed);
   // An opening rewrites and syncs each section behind the checkpoint: with too many of them none would ever succeed.
   const settings = { ...drawnSettings(random), valueTargetSize: 160 };
-  const plan = { seed: round.seed, turns: 8, settings, goesOn: true, failedSyncEvery: random.between(7, 19) };
+  const plan = { seed: round.seed, turns: 6, settings, goesOn: true, failedSyncEvery: random.between(7, 19) };
   return explored(round, plan, { randomSurvivals: 4 });
 }
 

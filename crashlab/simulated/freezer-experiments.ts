@@ -14,7 +14,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [1, 2, 3, 4],
     promise: `A crash before any step of the disk, with unsynced writes lost, torn and reordered: ${kept}.`,
-    leastWork: { crashPoints: 100, diskStates: 1_000, operations: 10_000 },
+    leastWork: { crashPoints: 60, diskStates: 600, operations: 4_000 },
     run: powerLoss,
   },
   {
@@ -22,7 +22,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [3],
     promise: `Writes torn at every byte, at sectors of 512 or of 4,096 bytes: ${kept}.`,
-    leastWork: { crashPoints: 50, diskStates: 600, operations: 5_000 },
+    leastWork: { crashPoints: 40, diskStates: 480, operations: 3_000 },
     run: tornSectors,
   },
   {
@@ -38,7 +38,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [5],
     promise: `A crash in the recovery of a crash in the recovery of a crash: ${kept}.`,
-    leastWork: { crashPoints: 200, diskStates: 800, operations: 10_000 },
+    leastWork: { crashPoints: 150, diskStates: 600, operations: 8_000 },
     run: nestedCrashes,
   },
   {
@@ -54,7 +54,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [5],
     promise: 'A salvage that crashes, three deep, leaves the old store as it was, and gives the same when done again.',
-    leastWork: { crashPoints: 50, diskStates: 250, operations: 1_000 },
+    leastWork: { crashPoints: 30, diskStates: 120, operations: 500 },
     run: salvageCrashes,
   },
   {
@@ -78,7 +78,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [6],
     promise: `Journals whose fsync fails now and then, reopened each time, and then a crash at any step: ${kept}.`,
-    leastWork: { crashPoints: 100, diskStates: 700, operations: 5_000 },
+    leastWork: { crashPoints: 50, diskStates: 350, operations: 2_500 },
     run: crashAfterFailedFsyncs,
   },
   {
@@ -94,7 +94,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [24],
     promise: 'Random operations, crashes and reopenings among them, give what a plain list of the puts gives.',
-    leastWork: { cases: 120, crashPoints: 150, operations: 2_400 },
+    leastWork: { cases: 80, crashPoints: 100, operations: 1_600 },
     run: modelCheck,
   },
 ];

@@ -2,7 +2,7 @@ import { exploreModel } from '../../test/freezer/model-exploration.ts';
 import { type Round, Violation, type Work } from '../experiment.ts';
 
 /** Stores of one round, each with up to 60 operations. */
-const storesPerRound = 120;
+const storesPerRound = 80;
 
 /** Random operations, crashes and reopenings beside a plain list. */
 export async function modelCheck({ seed, path, signal }: Round): Promise<Work> {

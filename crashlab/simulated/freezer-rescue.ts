@@ -30,7 +30,7 @@ import { crashWork } from './explored-work.ts';
 const depths = { depth: 3, nestedPointsMax: 1, randomSurvivals: 1 };
 /** The first crash is at every so manyth step; the seed says at which of them. */
 const rebuildStride = 2;
-const salvageStride = 6;
+const salvageStride = 12;
 
 /** A store after some work, as a crash of the machine left it, and all that was done to it. */
 async function crashedStore(plan: WorkloadPlan, settings: FreezerSettings<Uint8Array>) {

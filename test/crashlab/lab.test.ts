@@ -193,7 +193,7 @@ describe('the limits of the lab', () => {
     });
   }
 
-  test('let the first round of an experiment to its end, and say which experiments got none', async () => {
+  test('let every experiment have its first round, in overtime when need be', async () => {
     const seen: boolean[] = [];
     const first = whileRunning(
       'first',
@@ -206,10 +206,19 @@ describe('the limits of the lab', () => {
     const result = await ran([first, experiment('late')], { durationMs: 10_000, rounds: undefined });
     assert.deepEqual([result.endedBy, result.tookMs, seen], ['time', 10_000, [false]]);
     assert.deepEqual(
-      result.tallies.map(({ wholeRounds }) => wholeRounds),
-      [1, 0],
+      result.tallies.map(({ wholeRounds, shortfalls }) => [wholeRounds, shortfalls]),
+      [
+        [1, []],
+        [1, []],
+      ],
     );
-    assert.match(result.tallies[1]?.shortfalls[0] ?? '', /got no whole round in the time/);
+  });
+
+  test('end the overtime as well, and say which experiments got no whole round', async () => {
+    const long = whileRunning('long', () => clock.advance(20_000));
+    const { tallies, here, endedBy } = await ran([long, experiment('late')], { durationMs: 10_000, rounds: undefined });
+    assert.deepEqual([here.ran, endedBy], [['long'], 'overtime']);
+    for (const { shortfalls } of tallies) assert.match(shortfalls[0] ?? '', /got no whole round/);
   });
 
   test('stop a later round at the end of the time, and count what it did', async () => {

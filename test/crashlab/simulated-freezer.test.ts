@@ -5,10 +5,10 @@ import { testSmallEdition } from './small-edition.ts';
 describe('a freezer on a simulated disk', () => {
   // Together some 3,500 crash points, 20,000 disk states and 20,000 operations beside the model.
   testSmallEdition(simulatedFreezerExperiments, {
-    'freezer-power-loss': [1, 2, 3],
-    'freezer-torn-sectors': [1, 2],
-    'freezer-nested-crashes': [1, 2],
+    'freezer-power-loss': [1, 2, 3, 4],
+    'freezer-torn-sectors': [1, 2, 3],
+    'freezer-nested-crashes': [1, 2, 3],
     'freezer-derived-buckets': [1, 2],
-    'freezer-model': [1, 2, 3, 4, 5, 6],
+    'freezer-model': [1, 2, 3, 4, 5, 6, 7, 8],
   });
 });
