@@ -1,6 +1,7 @@
 /** Between values and the data of their frames: the codec, and zstd when the store is compressed. */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { present } from '../base/assert.ts';
 import { messageOf } from '../base/errors.ts';
 import { crcSize } from '../codec/crc32c.ts';
 import { frameSizeMax } from '../journal/value-log.ts';
@@ -11,11 +12,12 @@ const compressed = promisify(zstdCompress);
 const decompressed = promisify(zstdDecompress);
 const zstdMagic = Buffer.from('28b52ffd', 'hex');
 
-/** A value on its way into a frame: bytes that are ready, or a value to be encoded in place. */
-export interface PreparedValue {
-  readonly size: number;
-  /** Writes exactly `size` bytes. */
-  write(into: Buffer, at: number): void;
+/** Values on their way into frames: compressed, or to be encoded in place. */
+export interface PreparedValues {
+  /** Bytes of each one's data. */
+  readonly sizes: readonly number[];
+  /** Writes exactly as many bytes as `sizes` says. */
+  write(index: number, into: Buffer, at: number): void;
 }
 
 export class FrameCoding<V> {
@@ -27,27 +29,34 @@ export class FrameCoding<V> {
     this.#level = level;
   }
 
-  /** Without compression the value is encoded only when it is appended, straight into the journal's buffer. */
-  async prepare(value: V): Promise<PreparedValue> {
-    const plain = this.prepareInPlace(value);
-    if (this.#level === undefined) return plain;
-    const encoded = Buffer.allocUnsafe(plain.size);
-    plain.write(encoded, 0);
-    const params = { [constants.ZSTD_c_compressionLevel]: this.#level };
-    // The size in the frame's head is part of the format: the original's one-shot call writes it.
-    const bytes = await compressed(encoded, { pledgedSrcSize: encoded.length, params });
-    checkSize(bytes.length);
-    return { size: bytes.length, write: (into, at) => into.set(bytes, at) };
-  }
-
-  prepareInPlace(value: V): PreparedValue {
-    const size = this.#codec.encodedSize(value);
-    checkSize(size);
-    return { size, write: (into, at) => this.#codec.encode(value, into, at) };
+  /** Checks the values' sizes. Without compression they are encoded only when they are appended, straight into the journal's buffer. */
+  prepareMany(values: readonly V[]): PreparedValues | Promise<PreparedValues> {
+    if (this.#level !== undefined) return this.#compressMany(values, this.#level);
+    const sizes = values.map((value) => checkedSize(this.#codec.encodedSize(value)));
+    return { sizes, write: (index, into, at) => this.#codec.encode(values[index] as V, into, at) };
   }
 
   get compresses(): boolean {
     return this.#level !== undefined;
+  }
+
+  async #compressMany(values: readonly V[], level: number): Promise<PreparedValues> {
+    const frames: Buffer[] = [];
+    for (const value of values) frames.push(await this.#compress(value, level));
+    return {
+      sizes: frames.map(({ length }) => length),
+      write: (index, into, at) => into.set(present(frames[index], 'a compressed value'), at),
+    };
+  }
+
+  async #compress(value: V, level: number): Promise<Buffer> {
+    const encoded = Buffer.allocUnsafe(checkedSize(this.#codec.encodedSize(value)));
+    this.#codec.encode(value, encoded, 0);
+    const params = { [constants.ZSTD_c_compressionLevel]: level };
+    // The size in the frame's head is part of the format: the original's one-shot call writes it.
+    const bytes = await compressed(encoded, { pledgedSrcSize: encoded.length, params });
+    checkedSize(bytes.length);
+    return bytes;
   }
 
   /** What a frame's data is when it is not what this coding writes; `undefined` when it is. */
@@ -77,9 +86,9 @@ export class FrameCoding<V> {
   }
 }
 
-function checkSize(size: number): void {
+function checkedSize(size: number): number {
   const sizeMax = frameSizeMax - crcSize;
-  if (size <= sizeMax) return;
+  if (size <= sizeMax) return size;
   throw new FreezerError('invalid-value', `value has ${size} bytes encoded; at most ${sizeMax} fit a frame`, {
     details: { size, limit: sizeMax },
   });

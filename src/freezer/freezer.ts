@@ -20,6 +20,8 @@
  *
  * Crash behaviour: see `recovery.ts`.
  */
+
+import { present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { Mutex } from '../base/mutex.ts';
 import { Poison } from '../base/poison.ts';
@@ -29,11 +31,12 @@ import type { Disk } from '../disk/disk.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
+import type { ValueLocation } from '../journal/value-log.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Cursor } from './cursor.ts';
 import { removeStore } from './destroy.ts';
 import { findKey } from './find-record.ts';
-import { FrameCoding, type PreparedValue } from './frame-coding.ts';
+import { FrameCoding, type PreparedValues } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
 import { writeRecord } from './key-record.ts';
@@ -62,10 +65,11 @@ export type SaveMark = (previous: JournalEnd) => Promise<void>;
 /** Makes a checkpoint durable at the caller; the next put waits for it. */
 export type SaveCheckpoint = (checkpoint: Checkpoint, table: TableState) => Promise<void>;
 
-interface PreparedEntry {
-  readonly key: Uint8Array;
-  readonly hash: number;
-  readonly value: PreparedValue;
+/** Entries that were checked, and what was worked out about them outside of the writer's turn. */
+interface PreparedBatch {
+  readonly keys: readonly Uint8Array[];
+  readonly hashes: readonly number[];
+  readonly values: PreparedValues;
 }
 
 /** Records appended between two turns of the event loop. */
@@ -198,10 +202,9 @@ export class Freezer<V> {
     const preparing = this.#prepare(entries);
     preparing.catch(() => {});
     return this.#writer.run(async () => {
-      const prepared = await preparing;
+      const batch = await preparing;
       this.#mutable();
-      await this.#table.load(prepared.map((entry) => this.#table.bucketOf(entry.hash)));
-      return this.#guarded(() => this.#append(prepared));
+      return this.#append(batch);
     });
   }
 
@@ -303,40 +306,61 @@ export class Freezer<V> {
     await removeStore(this.#disk, this.#settings);
   }
 
-  async #prepare(entries: readonly Entry<V>[]): Promise<readonly PreparedEntry[]> {
-    const prepared: PreparedEntry[] = [];
-    for (const { key, value } of entries) {
-      this.#checkKey(key);
-      const frame = this.#coding.compresses ? await this.#coding.prepare(value) : this.#coding.prepareInPlace(value);
-      prepared.push({ key, hash: crc32c(key), value: frame });
-    }
-    return prepared;
+  async #prepare(entries: readonly Entry<V>[]): Promise<PreparedBatch> {
+    const keys = entries.map(({ key }) => key);
+    for (const key of keys) this.#checkKey(key);
+    const values = await this.#coding.prepareMany(entries.map(({ value }) => value));
+    return { keys, hashes: keys.map((key) => crc32c(key)), values };
   }
 
-  async #append(entries: readonly PreparedEntry[]): Promise<readonly Appended[]> {
+  /** Values first, while the disk reads the table: nothing refers to them if the table cannot be read. */
+  async #append(batch: PreparedBatch): Promise<readonly Appended[]> {
+    const loading = this.#table.load(batch.hashes.map((hash) => this.#table.bucketOf(hash)));
+    loading.catch(() => {});
     const appended: Appended[] = [];
-    for (const entry of entries) {
-      if (this.#oversized.values.size >= this.#settings.valueTargetSize) await this.#rollover();
-      if (this.#oversized.overfull) await this.#makeRoom();
-      if (!this.#oversized.hasFiles) await this.#oversized.ensureFiles();
-      appended.push(this.#appendOne(entry));
-      if (appended.length % appendStepCount === 0) await yieldToLoop();
+    while (appended.length < batch.keys.length) {
+      const places = await this.#guarded(() => this.#appendValues(batch, appended.length));
+      try {
+        await loading;
+      } catch (error) {
+        this.#oversized.values.retract(places);
+        throw error;
+      }
+      await this.#guarded(async () => this.#appendRecords(batch, places, appended));
+      if (appended.length < batch.keys.length) await yieldToLoop();
     }
-    this.#puts.add(entries.length);
+    this.#puts.add(appended.length);
     return appended;
   }
 
-  #appendOne({ key, hash, value }: PreparedEntry): Appended {
-    const { values } = this.#oversized;
-    const bucket = this.#table.bucketOf(hash);
-    const head = this.#table.head(bucket);
-    const frame = values.reserve(value.size);
-    value.write(frame.into, frame.at);
-    const cursor = values.seal(value.size);
-    const { into, at, position } = this.#oversized.reserveRecord();
-    writeRecord(into, at, key, head, cursor);
-    this.#table.update(bucket, head, { epoch: this.#epoch, section: cursor.section, position });
-    return { cursor, position: { section: cursor.section, position } };
+  /** Appends the values from `first` on that fit this turn, memory and the section: one at least. */
+  async #appendValues({ keys, values }: PreparedBatch, first: number): Promise<readonly ValueLocation[]> {
+    const log = this.#oversized.values;
+    if (log.size >= this.#settings.valueTargetSize) await this.#rollover();
+    if (this.#oversized.overfull) await this.#makeRoom();
+    if (!this.#oversized.hasFiles) await this.#oversized.ensureFiles();
+    const places: ValueLocation[] = [];
+    const end = Math.min(keys.length, first + appendStepCount);
+    for (let index = first; index < end; index++) {
+      const size = present(values.sizes[index], 'the size of a value');
+      const frame = log.reserve(size);
+      values.write(index, frame.into, frame.at);
+      places.push(log.seal(size));
+      if (log.size >= this.#settings.valueTargetSize || this.#oversized.overfull) break;
+    }
+    return places;
+  }
+
+  #appendRecords({ keys, hashes }: PreparedBatch, places: readonly ValueLocation[], appended: Appended[]): void {
+    for (const cursor of places) {
+      const key = present(keys[appended.length], 'a key');
+      const bucket = this.#table.bucketOf(present(hashes[appended.length], 'a hash'));
+      const head = this.#table.head(bucket);
+      const { into, at, position } = this.#oversized.reserveRecord();
+      writeRecord(into, at, key, head, cursor);
+      this.#table.update(bucket, head, { epoch: this.#epoch, section: cursor.section, position });
+      appended.push({ cursor, position: { section: cursor.section, position } });
+    }
   }
 
   /** Takes what was appended and starts to make it durable; puts go on while `done` is pending. */

@@ -3,16 +3,22 @@
  *
  * The new table is written beside the old one, made durable, and moved over it; a crash on the way leaves the old one.
  * Counts of puts a bucket start at 0, as after a resize.
+ *
+ * Two buckets that a resize made share a chain: the head of one may be a record of the other, and the records put since
+ * then continue it there. Where there are such records behind the checkpoint, the first of a bucket names its head.
  */
 import { type Blob, createBlob } from '../blob/blob.ts';
+import { crc32c } from '../codec/crc32c.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/journal-files.ts';
+import type { RecordPosition } from '../journal/key-index.ts';
+import { readTail, tailRecords } from '../journal/roll-forward.ts';
 import { verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { recordLayout } from './key-record.ts';
+import { isBefore, readRecordOf, recordLayout } from './key-record.ts';
 import { checkCheckpoint } from './open.ts';
 import type { FreezerSettings } from './settings.ts';
 import { checkSettings } from './settings-check.ts';
@@ -43,10 +49,11 @@ export async function rebuildTable<V>(
   const fresh = `${tableName}.rebuild`;
   try {
     const end = await verifyCommitted(files, checkpoint, undefined);
+    const continued = await continuedHeads(files, settings.keySize, checkpoint, end);
     const blob = await createBlob(disk, settings.tablePartition, fresh);
     try {
       await blob.truncate(tableBytes(checkpoint.tableSize));
-      await writeHeads(blob, files, settings.keySize, checkpoint, end, hooks);
+      await writeHeads(blob, files, settings.keySize, checkpoint, end, continued, hooks);
       await blob.sync();
     } finally {
       await blob.close();
@@ -58,12 +65,30 @@ export async function rebuildTable<V>(
   }
 }
 
+/** The heads that records behind the checkpoint continue, by bucket. */
+async function continuedHeads(
+  files: JournalFiles,
+  keySize: number,
+  { tableSize }: Checkpoint,
+  end: JournalEnd,
+): Promise<ReadonlyMap<number, RecordPosition | undefined>> {
+  const heads = new Map<number, RecordPosition | undefined>();
+  const tail = await readTail(files, end, undefined);
+  for (const { section, position, bytes } of tailRecords(tail, files.layout.size)) {
+    const { key, next } = readRecordOf(files.keys.path(section), position, bytes, keySize);
+    const bucket = (crc32c(key) & (tableSize - 1)) >>> 0;
+    if (!heads.has(bucket)) heads.set(bucket, next);
+  }
+  return heads;
+}
+
 async function writeHeads(
   blob: Blob,
   files: JournalFiles,
   keySize: number,
   checkpoint: Checkpoint,
   end: JournalEnd,
+  continued: ReadonlyMap<number, RecordPosition | undefined>,
   hooks: FreezerHooks,
 ): Promise<void> {
   const { tableSize } = checkpoint;
@@ -78,6 +103,14 @@ async function writeHeads(
       positions[bucket] = position;
     };
     await visitKeys(files, keySize, end, visit, hooks.progress);
+    for (const [bucket, head] of continued) {
+      const at = bucket - first;
+      if (head === undefined || at < 0 || at >= count) continue;
+      const newest = { section: sections[at] ?? none, position: positions[at] ?? 0 };
+      if (newest.section !== none && !isBefore(newest, head)) continue;
+      sections[at] = head.section;
+      positions[at] = head.position;
+    }
     await writePass(blob, first, checkpoint.epoch, sections, positions);
   }
 }

@@ -41,8 +41,12 @@ function isEmpty(bytes: Buffer, at: number): boolean {
 export function slotState(bytes: Buffer, at: number): SlotState {
   if (isEmpty(bytes, at)) return 'empty';
   if (crc32c(bytes.subarray(at, at + crcAt)) !== bytes.readUInt32BE(at + crcAt)) return 'damaged';
-  const fits = [epochAt, sectionAt, positionAt].every((field) => bytes.readUInt32BE(at + field) <= 0x1f_ffff);
-  return fits ? 'valid' : 'damaged';
+  return fits(bytes, at + epochAt) && fits(bytes, at + sectionAt) && fits(bytes, at + positionAt) ? 'valid' : 'damaged';
+}
+
+/** Whether a 64-bit field lies below 2^53. */
+function fits(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32BE(at) <= 0x1f_ffff;
 }
 
 /** Why a bucket cannot be used: a slot with a bad checksum, or two valid slots of one epoch. */

@@ -10,13 +10,8 @@ import type { DiskWrite } from '../disk/disk.ts';
 import type { ChangedBuckets } from './changed-buckets.ts';
 import { bucketSize } from './table-entry.ts';
 
-/** Where a changed bucket goes, and where it is in the buffer of changes. */
-export interface PlacedBucket {
-  readonly bucket: number;
-  readonly offset: number;
-}
-
-type Window = readonly PlacedBucket[];
+/** The changed buckets of one stretch of the file, ascending. */
+type Window = Uint32Array;
 
 const windowBucketCount = 1024;
 /** Changed buckets of a window from which on it is written whole. */
@@ -24,63 +19,67 @@ const denseCount = 8;
 /** Windows that are read and written together. */
 const groupCount = 16;
 
-/** Changed buckets in the order of the file; those below `mirrored` appear in both halves. */
-export function orderedBuckets(changed: ChangedBuckets, mirrored: number, tableSize: number): readonly PlacedBucket[] {
-  const placed: PlacedBucket[] = [];
-  for (const [bucket, offset] of changed.entries()) {
-    placed.push({ bucket, offset });
-    if (bucket < mirrored) placed.push({ bucket: bucket + tableSize, offset });
-  }
-  return placed.sort((left, right) => left.bucket - right.bucket);
+/** Buckets of the file that are to be written, ascending: those below `mirrored` have a twin in the new half. */
+export function orderedBuckets(changed: ChangedBuckets, mirrored: number, tableSize: number): Uint32Array {
+  const { buckets } = changed;
+  const twins = mirrored === 0 ? [] : buckets.filter((bucket) => bucket < mirrored).map((bucket) => bucket + tableSize);
+  const order = new Uint32Array(buckets.length + twins.length);
+  order.set(buckets);
+  order.set(twins, buckets.length);
+  return order.sort();
 }
 
-/** Groups of windows, each the changed buckets of one stretch of the file. */
-export function* windowsOf(order: readonly PlacedBucket[]): Generator<readonly Window[]> {
+/** Groups of windows. */
+export function* windowsOf(order: Uint32Array): Generator<readonly Window[]> {
   let group: Window[] = [];
-  let window: PlacedBucket[] = [];
-  for (const placed of order) {
-    const first = window[0];
-    if (first !== undefined && windowNumber(first) !== windowNumber(placed)) {
-      group.push(window);
-      window = [];
-      if (group.length === groupCount) {
-        yield group;
-        group = [];
-      }
-    }
-    window.push(placed);
+  let start = 0;
+  for (let end = 1; end <= order.length; end++) {
+    if (end < order.length && windowNumber(order[end] ?? 0) === windowNumber(order[start] ?? 0)) continue;
+    group.push(order.subarray(start, end));
+    start = end;
+    if (group.length < groupCount) continue;
+    yield group;
+    group = [];
   }
-  if (window.length > 0) group.push(window);
   if (group.length > 0) yield group;
 }
 
 /** The writes of a group: whole stretches where they are dense, buckets where they are not. */
 export async function windowWrites(
   blob: Blob,
-  changes: Buffer,
+  changed: ChangedBuckets,
+  tableSize: number,
   group: readonly Window[],
 ): Promise<readonly DiskWrite[]> {
-  const dense = group.filter((window) => window.length >= denseCount);
-  const stretches = dense.map((window) => {
-    const offset = windowNumber(present(window[0], 'a bucket')) * windowBucketCount * bucketSize;
-    const into = Buffer.allocUnsafe(Math.min(windowBucketCount * bucketSize, blob.size - offset));
-    return { offset, into, window };
-  });
+  const offsetOf = (bucket: number): number =>
+    present(changed.offsetOf(bucket < tableSize ? bucket : bucket - tableSize), 'a changed bucket');
+  const stretches = group.filter((window) => window.length >= denseCount).map((window) => stretchOf(blob, window));
   await blob.readMany(stretches);
   for (const { offset, into, window } of stretches) {
-    for (const placed of window)
-      changes.copy(into, placed.bucket * bucketSize - offset, placed.offset, placed.offset + bucketSize);
+    for (const bucket of window) {
+      const from = offsetOf(bucket);
+      changed.bytes.copy(into, bucket * bucketSize - offset, from, from + bucketSize);
+    }
   }
-  const sparse = group.filter((window) => window.length < denseCount).flat();
-  return [
-    ...stretches.map(({ offset, into }) => ({ offset, bytes: into })),
-    ...sparse.map(({ bucket, offset }) => ({
-      offset: bucket * bucketSize,
-      bytes: changes.subarray(offset, offset + bucketSize),
-    })),
-  ];
+  const writes: DiskWrite[] = stretches.map(({ offset, into }) => ({ offset, bytes: into }));
+  for (const window of group) {
+    if (window.length >= denseCount) continue;
+    for (const bucket of window) {
+      const from = offsetOf(bucket);
+      writes.push({ offset: bucket * bucketSize, bytes: changed.bytes.subarray(from, from + bucketSize) });
+    }
+  }
+  return writes;
 }
 
-function windowNumber(placed: PlacedBucket): number {
-  return Math.floor(placed.bucket / windowBucketCount);
+function stretchOf(
+  blob: Blob,
+  window: Window,
+): { readonly offset: number; readonly into: Buffer; readonly window: Window } {
+  const offset = windowNumber(present(window[0], 'a bucket')) * windowBucketCount * bucketSize;
+  return { offset, into: Buffer.allocUnsafe(Math.min(windowBucketCount * bucketSize, blob.size - offset)), window };
+}
+
+function windowNumber(bucket: number): number {
+  return Math.floor(bucket / windowBucketCount);
 }

@@ -32,6 +32,7 @@ import {
   slotOffset,
   writeSlot,
 } from './table-entry.ts';
+import { TableMirror } from './table-mirror.ts';
 import { orderedBuckets, windowsOf, windowWrites } from './table-write-back.ts';
 
 export interface TableSettings {
@@ -56,6 +57,9 @@ export class Table {
   readonly #changed = new ChangedBuckets();
   /** Held while the file is written, so that a read that met a half-written bucket can wait and read again. */
   readonly #writing = new Mutex();
+  #mirror: TableMirror | undefined;
+  /** Counts the beginnings and ends of writing to the file: odd while it is written. */
+  #writings = 0;
   #size: number;
   #progress: number | undefined;
   #resizable: number;
@@ -68,6 +72,7 @@ export class Table {
     this.#size = size;
     this.#progress = state.resizeProgress;
     this.#resizable = state.resizable;
+    this.#mirror = TableMirror.of(size);
   }
 
   /** Buckets that lookups use. */
@@ -94,25 +99,19 @@ export class Table {
 
   /** Brings buckets into memory for `head` and `update`. Changes nothing when one is damaged or memory is full. */
   async load(buckets: Iterable<number>, changesMax = this.#settings.changesMax): Promise<void> {
-    const missing = [...new Set(buckets)].filter((bucket) => !this.#changed.has(bucket));
+    const missing: number[] = [];
+    for (const bucket of buckets) if (!this.#changed.has(bucket)) missing.push(bucket);
     if (missing.length === 0) return;
-    if (this.#changed.count + missing.length > changesMax) {
-      throw new FreezerError(
-        'sync-required',
-        `${changesMax} changed buckets are in memory (tableChangesMax): sync first`,
-        {
-          retriable: true,
-          details: { limit: changesMax, changed: this.#changed.count, wanted: missing.length },
-        },
-      );
-    }
+    this.#checkRoom(missing, changesMax);
     const bytes = Buffer.allocUnsafe(missing.length * bucketSize);
     await this.#readInto(missing, bytes);
     for (const [index, bucket] of missing.entries()) {
       const damage = this.#damage(bucket, bytes, index * bucketSize);
       if (damage !== undefined) throw damage;
     }
-    for (const [index, bucket] of missing.entries()) this.#changed.add(bucket, bytes, index * bucketSize);
+    for (const [index, bucket] of missing.entries()) {
+      if (!this.#changed.has(bucket)) this.#changed.add(bucket, bytes, index * bucketSize);
+    }
   }
 
   /** Chain head of a loaded bucket. */
@@ -154,6 +153,7 @@ export class Table {
    */
   sync(epoch: number, options: { readonly finish: boolean }): Promise<void> {
     return this.#writing.run(async () => {
+      this.#writings++;
       await this.#writeBack();
       while (options.finish && this.#progress !== undefined) await this.#advance(epoch, this.#progress);
       if (this.#progress === undefined && this.#resizable >= Math.floor(this.#size * resizeThreshold))
@@ -161,6 +161,7 @@ export class Table {
       if (this.#progress !== undefined) await this.#advance(epoch, this.#progress);
       await this.#blob.sync();
       this.#changed.clear();
+      this.#writings++;
     });
   }
 
@@ -197,17 +198,49 @@ export class Table {
     return heads;
   }
 
+  /** Copies buckets as they are in the file, from the mirror if there is one. */
   async #readInto(buckets: readonly number[], bytes: Buffer): Promise<void> {
-    const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
-    await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
+    const mirror = this.#mirror;
+    if (mirror === undefined) {
+      const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
+      await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
+      return;
+    }
+    const windows = await this.#readWindows(mirror, buckets);
+    for (const [index, bucket] of buckets.entries()) {
+      const window = mirror.windowOf(bucket);
+      const read = windows.get(window);
+      const at = read === undefined ? tableBytes(bucket) : tableBytes(bucket - window * mirror.windowBuckets);
+      (read ?? mirror.bytes).copy(bytes, index * bucketSize, at, at + bucketSize);
+    }
+  }
+
+  /** Windows that were not in the mirror. They are kept there, unless the file was written while they were read. */
+  async #readWindows(mirror: TableMirror, buckets: readonly number[]): Promise<ReadonlyMap<number, Buffer>> {
+    const windows = new Map<number, Buffer>();
+    const size = tableBytes(mirror.windowBuckets);
+    for (const bucket of buckets) {
+      const window = mirror.windowOf(bucket);
+      if (!mirror.has(window) && !windows.has(window)) windows.set(window, Buffer.allocUnsafe(size));
+    }
+    if (windows.size === 0) return windows;
+    const writings = this.#writings;
+    await this.#blob.readMany(Array.from(windows, ([window, into]) => ({ offset: window * size, into })));
+    if (writings !== this.#writings || writings % 2 === 1) return windows;
+    for (const [window, bytes] of windows) mirror.load(window, bytes);
+    return windows;
   }
 
   async #writeBack(): Promise<void> {
     const mirrored = this.#progress ?? 0;
     const order = orderedBuckets(this.#changed, mirrored, this.#size);
     for (const group of windowsOf(order)) {
-      const writes = await windowWrites(this.#blob, this.#changed.bytes, group);
+      const writes = await windowWrites(this.#blob, this.#changed, this.#size, group);
       await this.#blob.writeMany(writes);
+    }
+    for (const bucket of this.#changed.buckets) {
+      const from = present(this.#changed.offsetOf(bucket), 'a changed bucket');
+      this.#mirror?.patch(bucket, this.#changed.bytes, from, from + bucketSize);
     }
   }
 
@@ -231,6 +264,7 @@ export class Table {
         { offset: tableBytes(this.#size + bucket), bytes },
       ];
       await this.#blob.writeMany(copies);
+      this.#mirror?.patch(bucket, bytes, 0, bytes.length);
     }
     if (chunkEnd < this.#size) {
       this.#progress = chunkEnd;
@@ -238,6 +272,7 @@ export class Table {
     }
     this.#size *= 2;
     this.#progress = undefined;
+    this.#mirror = this.#mirror?.doubled();
   }
 
   /** Starts the bucket's count anew in the epoch's slot. A damaged bucket is carried over as it is: reads report it. */
@@ -250,6 +285,17 @@ export class Table {
       this.#resizable--;
     }
     writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, epoch)), { ...head, epoch, added: 0 });
+  }
+
+  #checkRoom(missing: readonly number[], limit: number): void {
+    const changed = this.#changed.count;
+    if (changed + missing.length <= limit) return;
+    const wanted = new Set(missing).size;
+    if (changed + wanted <= limit) return;
+    throw new FreezerError('sync-required', `${limit} changed buckets are in memory (tableChangesMax): sync first`, {
+      retriable: true,
+      details: { limit, changed, wanted },
+    });
   }
 
   #damage(bucket: number, bytes: Buffer, at: number): BlobError | undefined {

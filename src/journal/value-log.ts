@@ -99,6 +99,14 @@ export class ValueLog {
     return { section, offset: active.start + at, size: dataSize + crcSize };
   }
 
+  /** Takes back the frames that were sealed last. Nothing was staged since, and nothing refers to them. */
+  retract(places: readonly ValueLocation[]): void {
+    const { active, section } = this.#present();
+    const size = places.reduce((sum, place) => sum + place.size, 0);
+    assert(size <= active.used && places.every((place) => place.section === section), 'frames in memory are retracted');
+    active.used -= size;
+  }
+
   /** Takes what is in memory; frames that follow collect in a new buffer. `undefined` when there is nothing. */
   stage(): StagedFrames | undefined {
     const tail = this.#tail;

@@ -19,8 +19,13 @@ test('each page says what was chosen and links only to pages that exist', () => 
   }
 });
 
-test('the table of dependencies has each run-time dependency of package.json, with its reason', () => {
+test('the tables of dependencies have each dependency of package.json, with its reason', () => {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const rows = [...readFileSync(new URL('dependencies.md', folder), 'utf8').matchAll(/^\| `([\w@/-]+)` \|/gm)];
-  assert.deepEqual(rows.map((match) => match[1]).sort(), Object.keys(manifest.dependencies).sort());
+  const [runTime = '', development = ''] = readFileSync(new URL('dependencies.md', folder), 'utf8').split(
+    '## For development only',
+  );
+  const rowsOf = (text: string) => [...text.matchAll(/^\| `([\w@/-]+)` \|/gm)].map((match) => match[1]).sort();
+  assert.deepEqual(rowsOf(runTime), Object.keys(manifest.dependencies).sort());
+  const tools = Object.keys(manifest.devDependencies).filter((name) => !name.startsWith('@types/'));
+  assert.deepEqual(rowsOf(development), tools.sort());
 });

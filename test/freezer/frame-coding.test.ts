@@ -8,9 +8,9 @@ const value = Buffer.alloc(100, 7);
 const encoded = Buffer.concat([Buffer.from([100]), value]);
 
 async function dataOf(coding: FrameCoding<Uint8Array>): Promise<Buffer> {
-  const prepared = await coding.prepare(value);
-  const data = Buffer.alloc(prepared.size);
-  prepared.write(data, 0);
+  const prepared = await coding.prepareMany([value]);
+  const data = Buffer.alloc(prepared.sizes[0] ?? 0);
+  prepared.write(0, data, 0);
   return data;
 }
 

@@ -138,7 +138,7 @@ test('roll-forward crosses sections and continues in the last one', async () => 
 });
 
 test('after a clean close the table is not scanned, nor a section read', async () => {
-  const changes = { tableInitialSize: 4096, valueTargetSize: 400 };
+  const changes = { tableInitialSize: 131_072, valueTargetSize: 400 };
   const { disk, checkpoint, table } = await closedStore(1000, changes);
   const before = disk.log.length;
   const freezer = await Freezer.open(disk, namedSettings, { kind: 'clean', checkpoint, table });

@@ -10,6 +10,7 @@ export const linesMax = 500;
 /** Modules that only the named places of `src` may import; a place is a file or, with `/` at its end, a folder. */
 const homes: ReadonlyMap<string, readonly string[]> = new Map([
   ['crc-32', ['src/codec/crc32c.ts']],
+  ['@node-rs/crc32', ['src/codec/crc32c.ts']],
   ['node:fs', ['src/disk/', 'src/queue/connection.ts', 'src/service/', 'src/cli/']],
   ['node:fs/promises', ['src/service/', 'src/cli/']],
   ['node:sqlite', ['src/shard/owner-lock.ts']],

@@ -1,0 +1,60 @@
+/**
+ * A copy in memory of a table that is small enough, window by window as they are read, so that a put or a get of a warm
+ * table asks the disk for nothing. A table that outgrew the limit has none and reads single buckets.
+ *
+ * Invariant: a window that is here equals the file, but for buckets that are among the changed ones.
+ */
+import { bucketSize } from './table-entry.ts';
+
+/** Bytes of table up to which it is mirrored. */
+export const mirrorBytesMax = 32 * 1024 * 1024;
+const windowBucketsMax = 64;
+
+export class TableMirror {
+  readonly #tableSize: number;
+  readonly windowBuckets: number;
+  readonly bytes: Buffer;
+  readonly #isLoaded: Uint8Array;
+
+  private constructor(tableSize: number) {
+    this.#tableSize = tableSize;
+    this.windowBuckets = Math.min(tableSize, windowBucketsMax);
+    this.bytes = Buffer.alloc(tableSize * bucketSize);
+    this.#isLoaded = new Uint8Array(tableSize / this.windowBuckets);
+  }
+
+  /** An empty mirror, or none when the table is too large for one. */
+  static of(tableSize: number): TableMirror | undefined {
+    return tableSize * bucketSize <= mirrorBytesMax ? new TableMirror(tableSize) : undefined;
+  }
+
+  windowOf(bucket: number): number {
+    return Math.floor(bucket / this.windowBuckets);
+  }
+
+  has(window: number): boolean {
+    return this.#isLoaded[window] === 1;
+  }
+
+  /** Takes a window as it is in the file. */
+  load(window: number, bytes: Buffer): void {
+    bytes.copy(this.bytes, window * this.windowBuckets * bucketSize);
+    this.#isLoaded[window] = 1;
+  }
+
+  /** Takes buckets as they are in the file now. */
+  patch(bucket: number, from: Buffer, start: number, end: number): void {
+    from.copy(this.bytes, bucket * bucketSize, start, end);
+  }
+
+  /** The mirror of the table when its new half is a copy of the old one. */
+  doubled(): TableMirror | undefined {
+    const mirror = TableMirror.of(this.#tableSize * 2);
+    if (mirror === undefined || mirror.windowBuckets !== this.windowBuckets) return mirror;
+    for (const half of [0, 1]) {
+      this.bytes.copy(mirror.bytes, half * this.bytes.length);
+      mirror.#isLoaded.set(this.#isLoaded, half * this.#isLoaded.length);
+    }
+    return mirror;
+  }
+}
