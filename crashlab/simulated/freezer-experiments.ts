@@ -71,7 +71,7 @@ export const simulatedFreezerExperiments: readonly Experiment[] = [
     rows: [6],
     promise: `Every fsync fails once, of files and directories: no commit returned for it, it is not retried, ${kept}.`,
     leastWork: { cases: 30, diskStates: 120, operations: 1_000 },
-    run: failedFsyncs,
+    run: (round) => failedFsyncs(round),
   },
   {
     name: 'freezer-crash-after-failed-fsync',

@@ -28,15 +28,15 @@ export function failedOperations(round: Round): Promise<Work> {
 
 /**
  * Every fsync once, of sections, table, saved files and directories. The store is opened anew and goes on; at the end
- * the power fails, and once more after the recovery from that.
+ * the power fails, and once more after the recovery from that. `disturb` breaks the engine, to show that it is noticed.
  */
-export function failedFsyncs(round: Round): Promise<Work> {
+export function failedFsyncs(round: Round, disturb?: WorkloadPlan['disturb']): Promise<Work> {
   const { seed, path, signal } = round;
   const judged = { operations: 0 };
   const plan: WorkloadPlan = { seed, turns: 10, settings: drawnSettings(new Random(seed)), goesOn: true };
   const verify = verifyOf({ ...plan, judged });
   const exploration = exploreFaults<CrashEvent>({
-    workload: neverSyncingAgain(workloadOf(plan)),
+    workload: neverSyncingAgain(workloadOf({ ...plan, ...(disturb && { disturb }) })),
     verify: async (disk, events) => {
       await verify(disk, events);
       await verify(disk.crash('synced'), events);

@@ -1,4 +1,5 @@
 /** Engines that are broken on purpose, which the crash explorations must catch. Runs in a thread of its own. */
+import { failedFsyncs } from '../../crashlab/simulated/freezer-faults.ts';
 import type { Disk, DiskFile } from '../../src/disk/disk.ts';
 import { offerExplorations } from '../simulation/apart.ts';
 import { type Explored, exploreCrashPoints } from '../simulation/crash-points.ts';
@@ -93,6 +94,11 @@ function earlySync(): Pick<WorkloadPlan, 'disturb' | 'settled'> {
   };
 }
 
+/** Asks for an fsync that failed once more, and believes the answer. */
+function syncingAgain(disk: Disk): Disk {
+  return wrapped(disk, (file) => ({ sync: () => file.sync().catch(() => file.sync()) }));
+}
+
 /** Does not write bytes again that are readable already. */
 function withoutRewriting(disk: Disk): Disk {
   return wrapped(disk, (file) => {
@@ -113,6 +119,8 @@ function withoutRewriting(disk: Disk): Disk {
 const failing: WorkloadPlan = { seed: 7, turns: 16, failedSyncEvery: 9 };
 
 await offerExplorations({
+  'a failed fsync asked for once more': () =>
+    failedFsyncs({ seed: 1, directory: '', signal: new AbortController().signal }, syncingAgain),
   'no fsync of key sections': () =>
     crashes({ seed: 1, turns: 6, disturb: withoutSync((path) => path.startsWith('key/')) }, 1),
   'no fsync of value sections': () =>
