@@ -24,7 +24,7 @@ export function liveExperiment({ act, unavailable, site: options, ...description
       } catch (error) {
         // Broken off from outside: what fails then says nothing.
         if (round.signal.aborted && !(error instanceof Violation)) throw error;
-        throw new Violation(`${messageOf(error)}${site.lastWords()}`, { cause: error });
+        throw new Violation(`${messageOf(error)}${await site.situation()}`, { cause: error });
       }
     },
   };

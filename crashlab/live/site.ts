@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -22,6 +23,7 @@ import { ReceiptJournal } from './receipt-journal.ts';
 
 export const archive = parseArchiveName('lab');
 const shard = 0;
+const jobsTimeoutMs = 1000;
 /** How long a job stays with a worker that gives no sign of life. */
 export const lockDurationMs = 1000;
 
@@ -147,7 +149,7 @@ export class Site implements AsyncDisposable {
     // A signal that does nothing: it ends by itself.
     const status = await this.ended(worker, 'SIGCONT');
     expect(status === 1, `a worker that had to be refused ('${reason}') ended with ${status}`);
-    const words = JSON.stringify(worker.lines.at(-1));
+    const words = JSON.stringify(worker.lines.slice(-3));
     expect(words.includes(reason), `refused, but not because '${reason}': ${words}`);
   }
 
@@ -197,8 +199,19 @@ export class Site implements AsyncDisposable {
     expect(excess >= 0, `lost: ${-excess} of ${put} records are not in the files`);
   }
 
-  /** The last words of the workers, for whoever looks into a violation. */
-  lastWords(): string {
+  /** What there is to see, for whoever looks into a violation: receipts, jobs, and the last words of the workers. */
+  async situation(): Promise<string> {
+    const jobs = await Promise.race([
+      this.jobs().catch(() => undefined),
+      after(jobsTimeoutMs, undefined, { ref: false }),
+    ]);
+    const counts = jobs === undefined ? 'unknown' : JSON.stringify(Object.fromEntries(jobs));
+    const { recordCount, resentCount } = this.load;
+    const records = `${this.journal.records.length} of ${recordCount} records acknowledged, ${resentCount} puts sent again`;
+    return `\n  ${records}, ${this.client.pendingCount} calls pending, put jobs ${counts}${this.#lastWords()}`;
+  }
+
+  #lastWords(): string {
     const telling = this.#workers.flatMap(({ lines, pid }) =>
       lines
         .filter(({ level }) => Number(level) >= 40 || level === 'warn' || level === 'error')

@@ -30,6 +30,8 @@ export const fullDisk: Experiment = liveExperiment({
     load: { valueBytesMax: 16_384, putTimeoutMs: 120_000 },
     settings: {
       DISK_PAUSE_BELOW_BYTES: String(2 * mib),
+      // What the values are made of shrinks to nothing, and would fill no disk.
+      ENGINE_COMPRESSION_LEVEL: '0',
       DISK_RESUME_ABOVE_BYTES: String(4 * mib),
       DISK_CHECK_INTERVAL_MS: isWatched(seed) ? '20' : '3600000',
     },
@@ -51,7 +53,7 @@ async function fillAndFree(site: Site, worker: WorkerProcess, volume: SmallVolum
   for (; cycles < cycleCount && !site.signal.aborted; cycles += 1) {
     await site.load.acknowledged(site.signal, receiptsMin);
     const from = worker.lines.length;
-    await volume.fill(site.random.between(0, 3 * mib));
+    await volume.fill(site.random.between(0, mib));
     await (watched
       ? site.logged(worker, 'disk-low', { from })
       : site.logged(worker, 'shard-state', { fields: { state: 'disk-full' }, from }));

@@ -38,14 +38,13 @@ export class WorkerProcess {
     const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: compileCache, ...settings };
     this.#child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(this.#child);
-    // Not at 'exit': its last words may still be on their way.
-    this.#exited = once(this.#child, 'close').then(([code, signal]) => {
+    const heard = this.#listen();
+    this.#exited = once(this.#child, 'exit').then(async ([code, signal]) => {
+      // Its last words may still be on their way.
+      await heard;
       running.delete(this.#child);
       return code ?? signal;
     });
-    if (this.#child.stdout !== null) {
-      createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take(line));
-    }
   }
 
   get pid(): number {
@@ -79,6 +78,13 @@ export class WorkerProcess {
 
   exited(): Promise<number | NodeJS.Signals> {
     return this.#exited;
+  }
+
+  /** Resolves when the last line was taken. */
+  async #listen(): Promise<void> {
+    if (this.#child.stdout === null) return;
+    const lines = createInterface({ input: this.#child.stdout }).on('line', (line) => this.#take(line));
+    await once(lines, 'close');
   }
 
   #take(text: string): void {
