@@ -52,7 +52,7 @@ describe('after a failed fsync', () => {
 
   test('what was appended is stored again before what came later', async () => {
     const { shard, clock, disk } = await openWatched();
-    await settled(shard.put(put('p0', { a: '0' })), clock);
+    await settled(shard.put(put('p0', { a: '0', z: '0' })), clock);
     const isKeyWrite: OperationFilter = ({ kind, path }) => kind === 'write' && path.startsWith('key/');
     const write = disk.hold(isKeyWrite);
     disk.failAt(isKeyWrite, 'eio');
@@ -60,9 +60,8 @@ describe('after a failed fsync', () => {
     await turns();
     clock.advance(5);
     await write.reached;
-    const read = disk.hold(({ kind, path }) => kind === 'read' && path.startsWith('table/'));
-    const keys = Array.from({ length: 8 }, (_, index): [string, string] => [`k${index}`, 'x']);
-    const appending = shard.put(put('p2', keys));
+    const read = disk.hold(({ kind, path }) => kind === 'read' && path.startsWith('value/'));
+    const appending = shard.put(put('p2', { z: '2' }, { ifExists: 'keep' }));
     await read.reached;
     const waiting = shard.put(put('p3', { a: '3' }));
     write.release();
