@@ -10,6 +10,7 @@
  */
 import type { Experiment, Round, Work } from '../experiment.ts';
 import { type Damages, flippedBits, lengths, lostPages, movedFiles } from './damages.ts';
+import { operateOnDirectory } from './real-directory.ts';
 import { operate, surgeons } from './rounds.ts';
 import { closedShard, crashedShard, type Sample } from './sample.ts';
 
@@ -62,4 +63,14 @@ export const surgeryExperiments: readonly Experiment[] = [
   experiment('crashed-lengths', 14, { kind: 'crashed', share: 16, ...sizes }, 150),
   experiment('crashed-pages', 14, { kind: 'crashed', share: 10, ...pages }, 50),
   experiment('crashed-moves', 14, { kind: 'crashed', share: 1, ...moves }, 100),
+  {
+    name: 'real-directory',
+    family: 'surgery',
+    rows: [13, 14],
+    promise:
+      'verify and salvage find on the files of a real directory what they find on simulated ones; salvage leaves the old ' +
+      'files as they were, and its copy is sound',
+    leastWork: { cases: 12 },
+    run: operateOnDirectory,
+  },
 ];

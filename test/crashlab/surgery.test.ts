@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Violation } from '../../crashlab/experiment.ts';
 import { RoundThread } from '../../crashlab/round-place.ts';
@@ -20,7 +23,9 @@ describe('an operation on the files of a shard', () => {
 
   for (const experiment of surgeryExperiments) {
     test(`${experiment.name} breaks no promise`, async (t) => {
-      const end = await thread.run(experiment, { seed, directory: '', signal });
+      const directory = await mkdtemp(join(tmpdir(), 'permafrost-surgery-'));
+      t.after(() => rm(directory, { recursive: true }));
+      const end = await thread.run(experiment, { seed, directory, signal });
       t.diagnostic(JSON.stringify(end));
       assert.equal(end.kind, 'whole');
       assert.equal(end.kind === 'whole' ? shortfallOf(end.work, experiment.leastWork) : '', undefined);
