@@ -7,6 +7,7 @@ import { queuePrefix } from '../protocol/names.ts';
 import type { WireError } from '../protocol/protocol-error.ts';
 import { dropConnection } from './connection.ts';
 import { Intake } from './intake.ts';
+import { IntakeWidth } from './intake-width.ts';
 import { mendFetched, mendJob } from './job-fields.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import { troubleOf } from './redis-trouble.ts';
@@ -16,7 +17,10 @@ import { within } from './within.ts';
 
 export interface ConsumerSettings {
   readonly queue: string;
+  /** Jobs in hand at once, at most. */
   readonly concurrency: number;
+  /** Bytes of JSON of the jobs in hand, about. */
+  readonly bytesInHandMax: number;
   readonly limits: ProtocolLimits;
   /** How long a fetched job stays ours without renewal. */
   readonly lockDurationMs: number;
@@ -60,8 +64,20 @@ export class JobConsumer {
   constructor(settings: ConsumerSettings, deps: ConsumerDeps, work: JobWork) {
     this.#settings = settings;
     this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
-    const claimed: JobWork = (job, token) => work(claim(job, settings), token);
-    this.#worker = new SafeWorker(settings.queue, claimed, settings.limits, workerOptions(settings, deps.connection));
+    const limits = { countMax: settings.concurrency, bytesMax: settings.bytesInHandMax };
+    const width = new IntakeWidth(limits, (count) => {
+      this.#worker.concurrency = count;
+    });
+    const claimed: JobWork = async (job, token) => {
+      width.fetched(this.#worker.sizeOf(job));
+      try {
+        await work(claim(job, settings), token);
+      } finally {
+        width.settled();
+      }
+    };
+    const options = { ...workerOptions(settings, deps.connection), concurrency: width.width };
+    this.#worker = new SafeWorker(settings.queue, claimed, settings.limits, options);
     const pausable = {
       pause: async (doNotWait: boolean): Promise<void> => (this.#started ? this.#worker.pause(doNotWait) : undefined),
       resume: async (): Promise<void> => (this.#started ? this.#worker.resume() : undefined),
@@ -160,7 +176,7 @@ export class JobConsumer {
 }
 
 /** How BullMQ is to work: the settings that were measured. */
-export function workerOptions(settings: ConsumerSettings, connection: Redis): WorkerOptions {
+export function workerOptions(settings: Omit<ConsumerSettings, 'bytesInHandMax'>, connection: Redis): WorkerOptions {
   return {
     connection,
     prefix: queuePrefix,

@@ -34,6 +34,7 @@ const parsedBytesMax = 16_777_216;
 export class SafeWorker extends Worker<unknown, void> {
   readonly #limits: ProtocolLimits;
   readonly #refusals = new WeakMap<Job, DataRefusal>();
+  readonly #sizes = new WeakMap<Job, number>();
   readonly #done = new WeakSet<Job>();
   #inHandCount = 0;
 
@@ -44,6 +45,11 @@ export class SafeWorker extends Worker<unknown, void> {
 
   refusalOf(job: Job): DataRefusal | undefined {
     return this.#refusals.get(job);
+  }
+
+  /** Characters of the job's data in Redis. */
+  sizeOf(job: Job): number {
+    return this.#sizes.get(job) ?? 0;
   }
 
   /** Whether no job is worked on, or waits for Redis to take its completion. */
@@ -92,6 +98,7 @@ export class SafeWorker extends Worker<unknown, void> {
 
   protected override createJob(json: JobJson, jobId: string): Job<unknown, void> {
     const job = super.createJob({ ...json, data: '{}' }, jobId);
+    this.#sizes.set(job, json.data.length);
     try {
       job.data = parseJobText(json.data, this.#limits);
       checkJobFields(json);

@@ -59,7 +59,7 @@ export const configSchema = {
     port: setting(8410, integerBetween(0, 65_535), 'Port of it; 0 takes a free one.'),
   },
   commit: {
-    delayMs: setting(5, integerBetween(0, 10_000), 'How long the first put of a commit may wait for others.'),
+    delayMs: setting(5, integerBetween(0, 10_000), 'How long a put may wait for others to share its commit.'),
     bytesMax: setting(8 * mib, integerBetween(kib, gib), 'A commit starts at once when so many bytes wait.'),
     recordsMax: setting(10_000, integerBetween(1, 1_000_000), 'A commit starts at once when so many records wait.'),
   },
@@ -67,7 +67,8 @@ export const configSchema = {
     intervalMs: setting(10_000, integerBetween(10, 24 * hourMs), 'Time between two checkpoints.'),
   },
   put: {
-    concurrency: setting(64, integerBetween(1, 1024), 'Put jobs in hand at once; 32 to 128 is measured best.'),
+    concurrency: setting(256, integerBetween(1, 1024), 'Put jobs in hand at once; 128 to 256 is measured best.'),
+    bytesMax: setting(8 * mib, integerBetween(kib, gib), 'Bytes of the put jobs in hand, about.'),
   },
   lookup: {
     concurrency: setting(16, integerBetween(1, 256), 'Lookup jobs in hand at once; 8 to 16 is measured best.'),

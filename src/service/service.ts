@@ -237,11 +237,18 @@ class WorkerService implements Service {
       shard: this.#counted(shard),
     };
     this.#puts = new PutConsumer(
-      { ...settings, queue: putQueueName(archive, number), concurrency: put.concurrency },
+      {
+        ...settings,
+        ...{ queue: putQueueName(archive, number), concurrency: put.concurrency, bytesInHandMax: put.bytesMax },
+      },
       { ...deps, connection: this.#link.open('put'), receipts: new ReceiptBatch(this.#replies) },
     );
     this.#lookups = new LookupConsumer(
-      { ...settings, queue: lookupQueueName(archive, number), concurrency: lookup.concurrency },
+      {
+        ...settings,
+        // Lookup jobs are small; what they read and send is limited elsewhere.
+        ...{ queue: lookupQueueName(archive, number), concurrency: lookup.concurrency, bytesInHandMax: put.bytesMax },
+      },
       { ...deps, connection: this.#link.open('lookup'), replies: this.#replies },
     );
     if (countersDoubted) this.#puts.history.doubt();

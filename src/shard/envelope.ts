@@ -94,7 +94,10 @@ export function decodeEnvelope(bytes: Buffer): Envelope {
 
 /** An envelope as the byte vector that the engine stores, without a copy in between. */
 export const envelopeCodec: ValueCodec<Envelope> = {
-  encodedSize: (envelope) => varintSize(envelopeSize(envelope)) + envelopeSize(envelope),
+  encodedSize(envelope) {
+    const size = envelopeSize(envelope);
+    return varintSize(size) + size;
+  },
   encode: (envelope, into, offset) => writeEnvelope(envelope, into, writeVarint(into, envelopeSize(envelope), offset)),
   decode: (bytes) => decodeEnvelope(asBuffer(bytesCodec.decode(bytes))),
 };

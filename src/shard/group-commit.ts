@@ -5,8 +5,10 @@
  * durable what was appended: a commit, or a sync when one is due. While a round waits for the disk the next puts
  * collect, so the disk is busy as long as there is something to do.
  *
- * A commit starts when the oldest put has waited `commitDelayMs`, or the bytes, records or number of appended puts reach
- * their limit, or the shard drains. A put settles when the committed end of the journals covers every record that its outcome rests on.
+ * A commit starts as soon as as many puts were appended as the last round settled: those who got their answers are
+ * the ones who put again. Without them it starts when `commitDelayMs` have passed, since the last round or since the
+ * oldest put arrived, whichever was first; at once when the bytes, records or number of appended puts reach their limit,
+ * or when the shard drains. So a put on an idle shard waits for nobody, and many share a round. A put settles when the committed end of the journals covers every record that its outcome rests on.
  *
  * States: running → stopped (a write failed: both loops end, nothing is settled any more) → running with another
  * store. A stop keeps all puts; those that were appended wait again, as redelivered, before the others.
@@ -47,6 +49,8 @@ export class GroupCommit {
   #draining = false;
   #delay: Timer | undefined;
   #lastArchivedAtMs = 0;
+  /** How many puts the last round settled, and when it was over. */
+  #lastRound = { putCount: 0, endedAtMs: Number.NEGATIVE_INFINITY };
 
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps;
@@ -154,7 +158,9 @@ export class GroupCommit {
         if (kind === undefined) break;
         const startedMs = this.#deps.clock.monotonicMs();
         const putCount = await this.#round(store, kind);
-        this.#deps.onRound({ kind, putCount, durationMs: this.#deps.clock.monotonicMs() - startedMs });
+        const endedAtMs = this.#deps.clock.monotonicMs();
+        this.#lastRound = { putCount, endedAtMs };
+        this.#deps.onRound({ kind, putCount, durationMs: endedAtMs - startedMs });
         this.#progress.raise();
       }
     } catch (error) {
@@ -185,14 +191,15 @@ export class GroupCommit {
     const { commitBytesMax, commitRecordsMax, commitPutsMax } = this.#deps.settings;
     const { puts, records, bytes } = this.#backlog.appended;
     if (this.#draining || puts >= commitPutsMax || records >= commitRecordsMax || bytes >= commitBytesMax) return true;
-    return this.#leftMs() <= 0;
+    return puts >= this.#lastRound.putCount || this.#leftMs() <= 0;
   }
 
-  /** How long the oldest put may still wait; without one, for ever. */
+  /** How long the oldest put may still wait for others; without one, for ever. */
   #leftMs(): number {
     const { oldest } = this.#backlog;
     if (oldest === undefined) return Number.POSITIVE_INFINITY;
-    return oldest.arrivedAtMs + this.#deps.settings.commitDelayMs - this.#deps.clock.monotonicMs();
+    const sinceMs = Math.min(oldest.arrivedAtMs, this.#lastRound.endedAtMs);
+    return sinceMs + this.#deps.settings.commitDelayMs - this.#deps.clock.monotonicMs();
   }
 
   #armDelay(): void {

@@ -6,7 +6,7 @@ export interface ShardSettings {
   readonly archive: string;
   readonly shard: number;
   readonly engine: EngineSettings;
-  /** How long the first put of a commit may wait for others. */
+  /** How long a put may wait for others that are expected to share its commit. */
   readonly commitDelayMs: number;
   /** A commit starts at once when so much waits. */
   readonly commitBytesMax: number;

@@ -18,6 +18,7 @@ test('tries a job that meets a bug of ours once, fetches nothing before run, and
   const settings = {
     queue: 'jobs',
     concurrency: 1,
+    bytesInHandMax: 8_388_608,
     limits: defaultLimits,
     lockDurationMs: 20_000,
     stalledIntervalMs: 5000,

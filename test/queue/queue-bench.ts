@@ -61,6 +61,7 @@ export class QueueBench {
     const settings = {
       shard: 0,
       concurrency: 16,
+      bytesInHandMax: 8_388_608,
       limits: { ...defaultLimits, ...options.limits },
       lockDurationMs: options.lockDurationMs ?? 20_000,
       stalledIntervalMs: 500,

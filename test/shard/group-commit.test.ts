@@ -21,6 +21,22 @@ async function openWatched(settings: Partial<ShardSettings> = {}): Promise<Watch
   return { ...opened, rounds };
 }
 
+/** A shard whose last round settled more puts than a test will make. */
+async function openBusy(settings: Partial<ShardSettings>): Promise<Watched> {
+  const opened = await openWatched(settings);
+  const { shard, disk, clock, rounds } = opened;
+  const hold = disk.hold(({ kind, path }) => kind === 'sync' && path.startsWith('value/'));
+  const first = shard.put(put('busy', { busy: '1' }));
+  await hold.reached;
+  const others = Array.from({ length: 12 }, (_, at) => shard.put(put(`busy-${at}`, { [`busy-${at}`]: '1' })));
+  await turns();
+  hold.release();
+  await settled(Promise.all([first, ...others]), clock);
+  assert.equal(rounds.at(-1)?.putCount, 12);
+  rounds.length = 0;
+  return opened;
+}
+
 /** Whether a put has resolved, without waiting for it. */
 function watch(promise: Promise<unknown>): { readonly done: boolean } {
   const state = { done: false };
@@ -34,11 +50,29 @@ function watch(promise: Promise<unknown>): { readonly done: boolean } {
 }
 
 describe('group commit', () => {
-  test('lets the first put wait for others, and no longer than the delay', async () => {
+  test('commits the put that finds an idle shard at once', async () => {
     const { shard, clock, rounds } = await openWatched({ commitDelayMs: 5 });
+    for (const id of ['p1', 'p2']) {
+      const only = watch(shard.put(put(id, { [id]: '1' })));
+      await turns();
+      assert.ok(only.done, id);
+    }
+    assert.deepEqual(
+      rounds.map(({ kind, putCount }) => [kind, putCount]),
+      [
+        ['commit', 1],
+        ['commit', 1],
+      ],
+    );
+    await settled(shard.close(), clock);
+  });
+
+  test('lets a put wait for as many as the last round settled, and no longer than the delay', async () => {
+    const { shard, clock, rounds } = await openBusy({ commitDelayMs: 5 });
+    clock.advance(2);
     const first = watch(shard.put(put('p1', { a: '1' })));
     await turns();
-    clock.advance(4);
+    clock.advance(2);
     const second = watch(shard.put(put('p2', { b: '2' })));
     await turns();
     assert.deepEqual([first.done, second.done, rounds.length], [false, false, 0]);
@@ -49,26 +83,32 @@ describe('group commit', () => {
       rounds.map(({ kind, putCount }) => [kind, putCount]),
       [['commit', 2]],
     );
+    // Two are expected now, and here they are.
+    const both = ['p3', 'p4'].map((id) => watch(shard.put(put(id, { [id]: '1' }))));
+    await turns();
+    assert.ok(both.every(({ done }) => done));
     await settled(shard.close(), clock);
   });
 
   test('starts at once when the bytes, the records or the puts that wait reach their limit', async () => {
-    const limits: readonly Partial<ShardSettings>[] = [
-      { commitBytesMax: 200 },
-      { commitRecordsMax: 3 },
-      { commitPutsMax: 3 },
+    const cases: readonly { limit: Partial<ShardSettings>; waitingCount: number; records: number; bytes: number }[] = [
+      { limit: { commitBytesMax: 2000 }, waitingCount: 2, records: 1, bytes: 700 },
+      { limit: { commitRecordsMax: 20 }, waitingCount: 2, records: 8, bytes: 1 },
+      { limit: { commitPutsMax: 10 }, waitingCount: 9, records: 1, bytes: 1 },
     ];
-    for (const limit of limits) {
-      const { shard, clock } = await openWatched(limit);
-      const puts = ['1', '2'].map((id) => watch(shard.put(put(id, { [id]: 'x'.repeat(50) }))));
+    for (const { limit, waitingCount, records, bytes } of cases) {
+      const { shard, clock } = await openBusy(limit);
+      const putNext = (id: string): { readonly done: boolean } => {
+        const keys = Array.from({ length: records }, (_, at): [string, string] => [`${id}/${at}`, 'x'.repeat(bytes)]);
+        return watch(shard.put(put(id, keys)));
+      };
+      const puts = Array.from({ length: waitingCount }, (_, at) => putNext(`p${at}`));
       await turns();
       assert.ok(!puts[0]?.done, JSON.stringify(limit));
-      puts.push(watch(shard.put(put('3', { c: 'x'.repeat(50) }))));
+      puts.push(putNext('last'));
       await turns();
-      assert.ok(
-        puts.every(({ done }) => done),
-        JSON.stringify(limit),
-      );
+      const allDone = puts.every(({ done }) => done);
+      assert.ok(allDone, JSON.stringify(limit));
       await settled(shard.close(), clock);
     }
   });
