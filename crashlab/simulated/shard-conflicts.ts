@@ -39,10 +39,20 @@ const choices: readonly IfExists[] = ['append', 'skip-same', 'keep', 'reject'];
 const keys = Array.from({ length: 1000 }, (_, index) => `key ${index}`);
 const texts = ['one', 'two', 'three'];
 const sessionCount = 4;
-const burstCount = 100;
+const burstCount = 80;
 
 /** Stands between the deliveries and the shard: breaks the rules to show that the judge notices. */
 export type Alter = (request: PutRequest) => PutRequest;
+
+/** How wrong the clocks are: the worker's jumps before each burst, the producers' are off by less. */
+interface Clocks {
+  readonly workerSkewMaxMs: number;
+  readonly producerSkewMaxMs: number;
+}
+
+const hourMs = 3_600_000;
+/** Together below the 25 hours that a redelivery allows for. */
+const wrongClocks: Clocks = { workerSkewMaxMs: 24 * hourMs, producerSkewMaxMs: hourMs / 2 };
 
 interface Delivery {
   readonly request: PutRequest;
@@ -52,21 +62,26 @@ interface Delivery {
 class Deliveries {
   readonly #random: Random;
   readonly #alter: Alter;
+  readonly #clocks: Clocks | undefined;
   readonly #sent: PutRequest[] = [];
+  /** What a right clock shows. */
+  #trueMs = Date.UTC(2026, 0, 1);
   #model = new ConflictModel();
   #number = 0;
   /** Deliveries, and with them the lookups. */
   cases = 0;
   operations = 0;
 
-  constructor(random: Random, alter: Alter) {
+  constructor(random: Random, alter: Alter, clocks: Clocks | undefined) {
     this.#random = random;
     this.#alter = alter;
+    this.#clocks = clocks;
   }
 
   /** Some deliveries side by side; old ones among them come again; now and then an fsync fails meanwhile. */
   async burst(opened: OpenedShard): Promise<void> {
     const { shard, clock, disk } = opened;
+    this.#jump(opened);
     const failing = this.#random.chance(0.02) ? disk.failAt(({ kind }) => kind === 'sync', 'eio') : undefined;
     const deliveries = this.#drawn();
     const outcomes = deliveries.map(({ request }) => shard.put(this.#alter(request)));
@@ -125,7 +140,9 @@ class Deliveries {
   }
 
   /** Delivers again what was cut short, as a queue does: what was stored of it is not stored again. */
-  async deliverAgain({ shard, clock }: OpenedShard, lost: readonly PutRequest[]): Promise<void> {
+  async deliverAgain(opened: OpenedShard, lost: readonly PutRequest[]): Promise<void> {
+    const { shard, clock } = opened;
+    this.#jump(opened);
     for (const request of lost) {
       const again = { ...request, redelivered: true };
       const expected = this.#model.decide(again);
@@ -137,6 +154,15 @@ class Deliveries {
         this.#model.judge(expected, outcome);
       }
     }
+  }
+
+  /** Time goes on, the timers starve at times, and the worker's wall clock is anywhere around the right time. */
+  #jump({ clock }: OpenedShard): void {
+    if (this.#clocks === undefined) return;
+    const random = this.#random;
+    this.#trueMs += random.below(3 * hourMs);
+    if (random.chance(0.2)) clock.advance(random.below(hourMs));
+    clock.jumpWall(this.#trueMs + skewed(random, this.#clocks.workerSkewMaxMs) - clock.wallMs());
   }
 
   #drawn(): readonly Delivery[] {
@@ -155,7 +181,10 @@ class Deliveries {
       random.pick(keys),
       random.pick(texts),
     ]);
-    return put(`put ${this.#number++}`, records, { ifExists: random.pick(choices), redelivered: random.chance(0.1) });
+    const options = { ifExists: random.pick(choices), redelivered: random.chance(0.1) };
+    const request = put(`put ${this.#number++}`, records, options);
+    if (this.#clocks === undefined) return request;
+    return { ...request, createdAtMs: this.#trueMs + skewed(random, this.#clocks.producerSkewMaxMs) };
   }
 }
 
@@ -163,9 +192,19 @@ function nameOf(version: { readonly putId: string; readonly recordIndex: number;
   return `${version.putId}/${version.recordIndex} ${version.key}`;
 }
 
-export async function conflictRound(round: Round, alter: Alter = (request) => request): Promise<Work> {
+/** By so much too early or too late; often by all of it, as a wrong time zone or a dead battery makes it. */
+function skewed(random: Random, maxMs: number): number {
+  return random.chance(0.5) ? random.pick([-maxMs, maxMs]) : random.between(-maxMs, maxMs);
+}
+
+/** The same with wall clocks that jump. */
+export function clockRound(round: Round, alter?: Alter): Promise<Work> {
+  return conflictRound(round, alter, wrongClocks);
+}
+
+export async function conflictRound(round: Round, alter: Alter = (request) => request, clocks?: Clocks): Promise<Work> {
   const random = new Random(round.seed);
-  const deliveries = new Deliveries(random, alter);
+  const deliveries = new Deliveries(random, alter, clocks);
   let crashPoints = 0;
   let disk = new SimulatedDisk({ jitterSeed: round.seed });
   let lost: readonly PutRequest[] = [];
@@ -189,6 +228,16 @@ export const conflictExperiment: Experiment = {
   rows: [12, 24],
   promise:
     'puts that are delivered twice, late or side by side, for the same keys and with any ifExists, come to exactly what the rules say in the order of their arrival, through failing fsyncs and crashes as well',
-  leastWork: { cases: 7000, operations: 10_000, crashPoints: 4 },
+  leastWork: { cases: 6000, operations: 10_000, crashPoints: 4 },
   run: (round) => conflictRound(round),
+};
+
+export const clockExperiment: Experiment = {
+  name: 'shard-clocks',
+  family: 'simulated',
+  rows: [12, 17],
+  promise:
+    'while the wall clock of the worker jumps by up to a day either way before each burst of puts, timers fire late, and producers are half an hour off, commits and syncs go on, and no put that comes again is stored twice',
+  leastWork: { cases: 6000, operations: 10_000, crashPoints: 4 },
+  run: (round) => clockRound(round),
 };

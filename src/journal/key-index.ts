@@ -3,7 +3,7 @@
  *
  * One section grows, the others are sealed and only read. Records that are not on disk yet are read from memory.
  */
-import { assert, present } from '../base/assert.ts';
+import { present } from '../base/assert.ts';
 import type { Blob } from '../blob/blob.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
@@ -73,8 +73,16 @@ export class KeyIndex {
       this.#tail = { section, blob, pages: new PagedTail(pageSize, size) };
       return;
     }
-    const page = await readPage(blob, pageSize, Math.floor(size / pageSize));
-    assert(page.checksum.size === prefix, 'recovery cut the section to its committed size');
+    const number = Math.floor(size / pageSize);
+    const page = await readPage(blob, pageSize, number);
+    if (page.checksum.size !== prefix) {
+      throw corruption(`page ${number}`, {
+        file: blob.path,
+        offset: headerSize + number * physicalPageSize(pageSize),
+        expected: `${prefix} bytes, the end of the section`,
+        found: `${page.checksum.size} bytes`,
+      });
+    }
     this.#tail = { section, blob, pages: new PagedTail(pageSize, size, page) };
   }
 

@@ -1,6 +1,7 @@
 /** Shards that are broken on purpose, as experiments: each must end in a violation. */
 import type { Experiment, Round, Work } from '../../crashlab/experiment.ts';
-import { conflictRound } from '../../crashlab/simulated/shard-conflicts.ts';
+import { checkpointRound } from '../../crashlab/simulated/shard-checkpoints.ts';
+import { clockRound, conflictRound } from '../../crashlab/simulated/shard-conflicts.ts';
 import { crashExperiments, type Disturb } from '../../crashlab/simulated/shard-crashes.ts';
 import { fullDiskRound } from '../../crashlab/simulated/shard-full-disk.ts';
 import { verifyRound } from '../../crashlab/simulated/shard-offline.ts';
@@ -100,6 +101,12 @@ export const brokenShards: readonly Broken[] = [
   { name: 'shard-salvage: a copy without its mark', run: salvageUnmarked },
   { name: 'shard-salvage: losses that are not told', seed: 5, run: salvageSilently },
   { name: 'shard-full-disk: writes that failed count as done', run: (round) => fullDiskRound(round, deafToFullDisks) },
+  { name: 'shard-checkpoints: what Redis published does not count', run: (round) => checkpointRound(round, true) },
+  {
+    name: 'shard-clocks: producers are a day and a half ahead',
+    run: (round) =>
+      clockRound(round, (request) => ({ ...request, createdAtMs: (request.createdAtMs ?? 0) + 36 * 3_600_000 })),
+  },
   {
     name: 'shard-conflicts: a second delivery looks like a first one',
     run: (round) => conflictRound(round, (request) => ({ ...request, redelivered: false })),

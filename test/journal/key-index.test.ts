@@ -163,6 +163,15 @@ test('a section goes on where it ended, in the middle of a page and at its end',
   }
 });
 
+test('a section whose last page is of another size is corruption', async () => {
+  const index = open(await diskWith(3));
+  await assert.rejects(index.openTail(0, 2 * settings.recordSize), {
+    code: 'corruption',
+    message: /end of the section/,
+  });
+  await index.close();
+});
+
 test('a sealed section knows its payload size', async () => {
   const index = open(await diskWith(5, 11, 0));
   assert.deepEqual(await Promise.all([0, 1, 2].map((section) => index.sealedSize(section))), [160, 352, 0]);

@@ -31,6 +31,8 @@ export interface ShardPlan {
   readonly excused?: readonly Answer['kind'][];
   /** The disk is full for a while: what to tell of an opening that it refused. */
   readonly fullDisk?: FullDisk;
+  /** The disk loses what it was told to write: only what is found is judged. */
+  readonly lossy?: boolean;
   /** Closes and opens the shard in the middle and at the end. */
   readonly closes?: boolean;
 }
@@ -136,6 +138,7 @@ export class ShardModel {
       keys,
       promises,
       seen: note,
+      lossy: this.#plan.lossy === true,
       excused: this.#plan.excused ?? (this.#plan.failedSyncEvery === undefined ? [] : ['unavailable']),
     });
     for (let turn = 0; turn < turnCount; turn++) {

@@ -114,6 +114,11 @@ export class Promises {
     return seen.size;
   }
 
+  /** Judges what was found, if anything: it was put, under this key, and is what it was before. */
+  judgeFound(answer: Answer | undefined): void {
+    if (answer?.kind === 'found') this.#judgeRecord(answer);
+  }
+
   /** A record with this name and content was put. */
   judgeWritten(name: string, key: string, payload: Uint8Array): void {
     assert.equal(`${key}=${Buffer.from(payload).toString()}`, this.#attempted.get(name), `${name} is invented`);

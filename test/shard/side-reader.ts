@@ -14,6 +14,8 @@ export interface ReadingPlan {
   readonly promises: Promises;
   /** Told what was seen for the first time. */
   readonly seen: (event: ShardEvent) => void;
+  /** Only what is found is judged: it must be what was put under its key. What is not found may be lost. */
+  readonly lossy?: boolean;
   /** Answers that count as none: reads fail. */
   readonly excused: readonly Answer['kind'][];
 }
@@ -77,11 +79,15 @@ export class SideReader {
 
   #isExcused(answer: Answer | undefined): boolean {
     this.#answers++;
+    if (this.#plan.lossy === true) {
+      this.#plan.promises.judgeFound(answer);
+      return true;
+    }
     return answer !== undefined && this.#plan.excused.includes(answer.kind);
   }
 
   #note(answer: Answer | undefined): void {
-    if (answer?.kind !== 'found' || this.#plan.promises.isKnown(answer.cursor)) return;
+    if (this.#plan.lossy === true || answer?.kind !== 'found' || this.#plan.promises.isKnown(answer.cursor)) return;
     this.#plan.seen({ kind: 'seen', record: answer });
   }
 }
