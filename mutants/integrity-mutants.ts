@@ -56,7 +56,10 @@ export const integrityMutants: readonly Mutant[] = [
     text: 'if (suspects.length === 0) return heads;',
     replacement: 'if (suspects.length >= 0) return heads;',
     breaks: 'A get that meets a bucket while it is being written reports corruption.',
-    killer: { file: 'test/freezer/commit.test.ts', test: 'a get that meets a bucket which is being written' },
+    killer: {
+      file: 'test/freezer/half-written-bucket.test.ts',
+      test: 'a get that meets a bucket while it is being written',
+    },
   },
   {
     name: 'two-slot-checksum-not-checked',

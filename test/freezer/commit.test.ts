@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crc32c } from '../../src/codec/crc32c.ts';
 import { Freezer } from '../../src/freezer/freezer.ts';
 import type { FreezerSettings } from '../../src/freezer/settings.ts';
 import type { JournalEnd } from '../../src/journal/journal-end.ts';
@@ -293,38 +292,4 @@ test('a full disk fails the commit without an invented record, and room makes a 
   assert.deepEqual(await second.getMany([{ key: key('key0') }, { key: key('key1') }]), [0, undefined]);
   await second.put(key('key1'), 1);
   await second.close();
-});
-
-test('a get that meets a bucket which is being written waits and reads it again', async () => {
-  const disk = new SimulatedDisk();
-  const changes = { tableInitialSize: 256, tableResizeFrequency: 1, tableResizeChunkSize: 128 };
-  const before = await create(disk, changes);
-  const bucketOf = (name: string): number => crc32c(key(name)) % 256;
-  const names = Array.from({ length: 1000 }, (_, number) => `key${number}`);
-  // Opening looks at the newest records: none of them is near the bucket that is asked for.
-  const newest = names.filter((name) => bucketOf(name) < 64);
-  const older = names.filter((name) => bucketOf(name) >= 64);
-  const entries = [...older, ...newest].map((name) => ({ key: key(name), value: Number(name.slice(3)) }));
-  await before.putMany(entries);
-  const checkpoint = await before.sync();
-  assert.equal(before.resizing, 128, 'the next chunk is the other half');
-  const table = before.tableState;
-  await before.release();
-  const start = { kind: 'clean', checkpoint, table, sealed: [] } as const;
-  const freezer = await Freezer.open(disk, { ...namedSettings, ...changes }, start);
-
-  const met = older.find((name) => bucketOf(name) === 200) ?? assert.fail();
-  const write = disk.hold(({ kind, path }) => kind === 'write' && path === tableFile);
-  const sync = freezer.sync();
-  await write.reached;
-  disk.mutate(tableFile, (bytes) => bytes.fill(0xff, 8 + 200 * 58, 8 + 201 * 58));
-  const read = disk.hold(({ kind, path }) => kind === 'read' && path === tableFile);
-  const got = freezer.get({ key: key(met) });
-  await read.reached;
-  read.release();
-  await settled();
-  write.release();
-  assert.equal(await got, Number(met.slice(3)));
-  await sync;
-  await freezer.close();
 });

@@ -9,34 +9,43 @@ import { turns } from '../shard/shard-harness.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { key, namedSettings } from './named-keys.ts';
 
-const settings = { ...namedSettings, tableInitialSize: 2, tableResizeFrequency: 1, tableResizeChunkSize: 1 };
-const path = tableFile(settings);
-
-/** The first name whose key is in this of the two buckets. */
-function nameIn(bucket: number): string {
-  for (let index = 0; ; index++) if ((crc32c(key(`key${index}`)) & 1) === bucket) return `key${index}`;
-}
+const settings = { ...namedSettings, tableInitialSize: 256, tableResizeFrequency: 1, tableResizeChunkSize: 128 };
+const table = tableFile(settings);
 
 test('a get that meets a bucket while it is being written waits, and reads it again', async () => {
   const disk = new SimulatedDisk();
-  const freezer = await Freezer.open(disk, settings, { kind: 'create' });
-  for (const bucket of [0, 1]) await freezer.put(key(nameIn(bucket)), bucket);
-  await freezer.sync();
-  assert.equal(freezer.resizing, 1, 'the next sync copies bucket 1');
-  const at = headerSize + bucketSize;
-  const hold = disk.hold(({ kind, path: of, offset }) => kind === 'write' && of === path && offset === at);
-  const syncing = freezer.sync();
-  await hold.reached;
-  disk.mutate(path, (bytes) => bytes.fill(0xff, at, at + 10));
+  const before = await Freezer.open(disk, settings, { kind: 'create' });
+  const bucketOf = (name: string): number => crc32c(key(name)) % 256;
+  const names = Array.from({ length: 1000 }, (_, number) => `key${number}`);
+  // Opening looks at the newest records: none of them is near the bucket that is asked for.
+  const newest = names.filter((name) => bucketOf(name) < 64);
+  const older = names.filter((name) => bucketOf(name) >= 64);
+  const entries = [...older, ...newest].map((name) => ({ key: key(name), value: Number(name.slice(3)) }));
+  await before.putMany(entries);
+  const checkpoint = await before.sync();
+  assert.equal(before.resizing, 128, 'the next chunk is the other half');
+  const state = before.tableState;
+  await before.release();
+  const start = { kind: 'clean', checkpoint, table: state, sealed: [] } as const;
+  const freezer = await Freezer.open(disk, settings, start);
+
+  const met = older.find((name) => bucketOf(name) === 200) ?? assert.fail();
+  const write = disk.hold(({ kind, path }) => kind === 'write' && path === table);
+  const sync = freezer.sync();
+  await write.reached;
+  disk.mutate(table, (bytes) => bytes.fill(0xff, headerSize + 200 * bucketSize, headerSize + 201 * bucketSize));
+  const read = disk.hold(({ kind, path }) => kind === 'read' && path === table);
   let answered = false;
-  const got = freezer.get({ key: key(nameIn(1)) }).finally(() => {
+  const got = freezer.get({ key: key(met) }).finally(() => {
     answered = true;
   });
   got.catch(() => {});
+  await read.reached;
+  read.release();
   await turns(20);
   assert.ok(!answered, 'nothing is said about a bucket that is being written');
-  hold.release();
-  await syncing;
-  assert.equal(await got, 1);
+  write.release();
+  assert.equal(await got, Number(met.slice(3)));
+  await sync;
   await freezer.close();
 });
