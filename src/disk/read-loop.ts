@@ -8,7 +8,18 @@
  */
 import fs from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { asleep, brought, done, posted, type ReadRing, type RingSlot, ringOver, slotOf, wanted } from './read-ring.ts';
+import {
+  asleep,
+  awaited,
+  brought,
+  done,
+  posted,
+  type ReadRing,
+  type RingSlot,
+  ringOver,
+  slotOf,
+  wanted,
+} from './read-ring.ts';
 
 /** A read from memory takes a few microseconds, one from the fastest disk ten times as much. */
 const coldReadMs = 0.1;
@@ -61,7 +72,7 @@ function serve(ring: ReadRing): never {
     slot.counts[brought] = readSlot(slot);
     taken = (taken + 1) | 0;
     Atomics.store(ring.control, done, taken);
-    Atomics.notify(ring.control, done);
+    if (Atomics.exchange(ring.control, awaited, 0) === 1) parentPort?.postMessage('done');
   }
 }
 

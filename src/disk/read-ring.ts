@@ -9,6 +9,8 @@ export const posted = 0;
 export const done = 1;
 /** 1 while the thread sleeps and needs to be woken. */
 export const asleep = 2;
+/** 1 while the other side sleeps: the thread takes it back and sends a message. */
+export const awaited = 3;
 const controlWords = 16;
 
 /** A power of two: the counters run over. */

@@ -11,6 +11,7 @@ import { yieldToLoop } from '../base/yield.ts';
 import type { DiskRead } from './disk.ts';
 import {
   asleep,
+  awaited,
   brought,
   done,
   posted,
@@ -66,12 +67,14 @@ export class ReadThread {
   #watching = false;
   #spinsToSkip = 0;
   #ended = false;
+  #woken: (() => void) | undefined;
 
   constructor() {
     const isSource = import.meta.url.endsWith('.ts');
     const program = new URL(isSource ? './read-loop.ts' : './read-loop.js', import.meta.url);
     const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 };
     this.#worker = new Worker(program, { workerData: this.#ring.memory, resourceLimits, name: 'permafrost-reads' });
+    this.#worker.on('message', () => this.#woken?.());
     this.#worker.on('error', () => this.#end());
     this.#worker.on('exit', () => this.#end());
     this.#worker.unref();
@@ -175,12 +178,20 @@ export class ReadThread {
       } else if (performance.now() - waitingSince < pollMs) {
         await yieldToLoop();
       } else {
-        const { async, value } = Atomics.waitAsync(this.#ring.control, done, this.#collected);
-        if (async) await value;
+        await this.#wake();
       }
     }
     this.#worker.unref();
     this.#watching = false;
+  }
+
+  /** Sleeps until the thread says that a slot is done, or ends. The flag first, then another look: no wake is lost. */
+  #wake(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#woken = resolve;
+      Atomics.store(this.#ring.control, awaited, 1);
+      if (Atomics.load(this.#ring.control, done) !== this.#collected || this.#ended) resolve();
+    });
   }
 
   #collect(): void {
@@ -213,6 +224,6 @@ export class ReadThread {
     this.#underWay.length = 0;
     this.#queue.length = 0;
     for (const list of lists) list.resolve(list.reads);
-    Atomics.notify(this.#ring.control, done);
+    this.#woken?.();
   }
 }
