@@ -125,7 +125,6 @@ const brokenFields: readonly Readonly<Record<string, string>>[] = [
   { timestamp: 'yesterday' },
   { timestamp: '-1' },
   { ats: 'many' },
-  { atm: '1e999' },
   { atm: 'x'.repeat(10_000) },
   { stc: '-3' },
   { opts: '{not json' },
