@@ -37,7 +37,7 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'damaged-bucket-is-empty',
     file: 'src/freezer/table.ts',
-    text: "this.#damage(present(missing[at], 'a bucket'), bytes, offset) ??",
+    text: "this.#damage(present(missing[at], 'a bucket'), image) ??",
     replacement: '',
     breaks: 'A get that meets a damaged bucket says missing, or follows the older head.',
     killer: { file: 'test/freezer/hazards/rot-and-strays.test.ts', test: 'are an error, where the original aborted' },

@@ -51,6 +51,12 @@ export function tableBytes(tableSize: number): number {
   return tableSize * bucketSize;
 }
 
+/** A bucket somewhere in memory. */
+interface BucketImage {
+  readonly bytes: Buffer;
+  readonly at: number;
+}
+
 export class Table {
   readonly #blob: Blob;
   readonly #settings: TableSettings;
@@ -103,14 +109,14 @@ export class Table {
     for (const bucket of buckets) if (!this.#changed.has(bucket)) missing.push(bucket);
     if (missing.length === 0) return;
     this.#checkRoom(missing, changesMax);
-    const bytes = Buffer.allocUnsafe(missing.length * bucketSize);
-    await this.#readInto(missing, bytes);
+    const images = await this.#read(missing);
     for (const [index, bucket] of missing.entries()) {
-      const damage = this.#damage(bucket, bytes, index * bucketSize);
+      const damage = this.#damage(bucket, present(images[index], 'a bucket'));
       if (damage !== undefined) throw damage;
     }
     for (const [index, bucket] of missing.entries()) {
-      if (!this.#changed.has(bucket)) this.#changed.add(bucket, bytes, index * bucketSize);
+      const { bytes, at } = present(images[index], 'a bucket');
+      if (!this.#changed.has(bucket)) this.#changed.add(bucket, bytes, at);
     }
   }
 
@@ -189,30 +195,32 @@ export class Table {
       missingAt.push(index);
     }
     if (missing.length === 0) return heads;
-    const bytes = Buffer.allocUnsafe(missing.length * bucketSize);
-    await this.#readInto(missing, bytes);
+    const images = await this.#read(missing);
     for (const [at, index] of missingAt.entries()) {
-      const offset = at * bucketSize;
-      heads[index] = this.#damage(present(missing[at], 'a bucket'), bytes, offset) ?? newestSlot(bytes, offset);
+      const image = present(images[at], 'a bucket');
+      heads[index] = this.#damage(present(missing[at], 'a bucket'), image) ?? newestSlot(image.bytes, image.at);
     }
     return heads;
   }
 
-  /** Copies buckets as they are in the file, from the mirror if there is one. */
-  async #readInto(buckets: readonly number[], bytes: Buffer): Promise<void> {
+  /** Buckets as they are in the file, from the mirror if there is one. Good until the next turn of the event loop. */
+  async #read(buckets: readonly number[]): Promise<readonly BucketImage[]> {
     const mirror = this.#mirror;
-    if (mirror === undefined) {
-      const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
-      await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
-      return;
-    }
+    if (mirror === undefined) return this.#readSingly(buckets);
     const windows = await this.#readWindows(mirror, buckets);
-    for (const [index, bucket] of buckets.entries()) {
+    return buckets.map((bucket) => {
       const window = mirror.windowOf(bucket);
-      const read = windows.get(window);
-      const at = read === undefined ? tableBytes(bucket) : tableBytes(bucket - window * mirror.windowBuckets);
-      (read ?? mirror.bytes).copy(bytes, index * bucketSize, at, at + bucketSize);
-    }
+      const bytes = windows.get(window);
+      if (bytes === undefined) return { bytes: mirror.bytes, at: tableBytes(bucket) };
+      return { bytes, at: tableBytes(bucket - window * mirror.windowBuckets) };
+    });
+  }
+
+  async #readSingly(buckets: readonly number[]): Promise<readonly BucketImage[]> {
+    const bytes = Buffer.allocUnsafe(buckets.length * bucketSize);
+    const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
+    await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
+    return buckets.map((_, index) => ({ bytes, at: index * bucketSize }));
   }
 
   /** Windows that were not in the mirror. They are kept there, unless the file was written while they were read. */
@@ -298,9 +306,8 @@ export class Table {
     });
   }
 
-  #damage(bucket: number, bytes: Buffer, at: number): BlobError | undefined {
-    const damage = bucketDamage(bytes, at);
-    if (damage === undefined) return undefined;
+  #damage(bucket: number, { bytes, at }: BucketImage): BlobError | undefined {
+    if (bucketDamage(bytes, at) === undefined) return undefined;
     return bucketError(this.#blob.path, bucket, bytes, at);
   }
 
