@@ -37,7 +37,7 @@ import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
 import { bucketError, Table, type TableSettings, tableBytes } from './table.ts';
-import { clearSlot, readSlot, type Slot, slotOffset, slotState, writeSlot } from './table-entry.ts';
+import { clearSlot, newestSlot, readSlot, type Slot, slotOffset, slotState, writeSlot } from './table-entry.ts';
 import { type MendedBucket, type ScanResult, scanTable } from './table-scan.ts';
 import { verifyChains } from './verify-chains.ts';
 
@@ -157,9 +157,11 @@ async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail
     progress: hooks.progress,
   });
   const derived = await deriveBuckets(recovery, committed, scan, touched);
+  const isResizable = ({ bytes }: MendedBucket): boolean =>
+    (newestSlot(bytes, 0)?.added ?? 0) >= settings.tableResizeFrequency;
   const table = new Table(blob, tableSettings, checkpoint.tableSize, {
     resizeProgress: undefined,
-    resizable: scan.resizable,
+    resizable: scan.resizable + derived.filter(isResizable).length,
   });
   for (const { bucket, bytes } of [...scan.mended, ...derived]) table.override(bucket, bytes, 0);
   return table;

@@ -41,7 +41,7 @@ export interface ScanResult {
   readonly mended: readonly MendedBucket[];
   /** Buckets whose head only the key index can tell, as the file has them. */
   readonly underivable: readonly MendedBucket[];
-  /** Buckets, mended ones included, whose count reached the resize frequency. */
+  /** Buckets, mended ones included and underivable ones not, whose count reached the resize frequency. */
   readonly resizable: number;
 }
 

@@ -211,3 +211,23 @@ test('what lies behind the table is cut off durably before the store is used', a
   assert.equal(disk.crash('synced').bytesOf(tablePath).length, size);
   await again.close();
 });
+
+test('a bucket that is derived after a crash still counts as worth a resize', async () => {
+  const disk = new SimulatedDisk();
+  const settings = { ...namedSettings, ...twoBuckets, tableInitialSize: 4 };
+  const freezer = await Freezer.open(disk, settings, { kind: 'create' });
+  await putNamed(freezer, 'key0');
+  await freezer.sync();
+  await putNamed(freezer, 'key0');
+  const checkpoint = await freezer.sync();
+  assert.equal(freezer.resizable, 1);
+  const at = headerSize + bucketOf('key0', 4) * bucketSize;
+  const older = [at, at + slotSize].find((slot) => disk.bytesOf(tablePath).readUInt32BE(slot + 4) < checkpoint.epoch);
+  assert.ok(older !== undefined);
+  const killed = disk.crash('synced');
+  killed.mutate(tablePath, (bytes) => bytes.fill(0xff, older + 10, older + 20));
+  const again = await Freezer.open(killed, settings, { kind: 'roll-forward', checkpoint });
+  assert.equal(again.resizable, 1);
+  await again.release();
+  await freezer.release();
+});
