@@ -117,7 +117,7 @@ export function crashExperiments(disturb?: Disturb): readonly Experiment[] {
       family: 'simulated',
       rows: [5],
       promise: 'the same when the recovery goes down, and the recovery of that recovery: opening converges',
-      leastWork: { crashPoints: 100, diskStates: 400, operations: 1000 },
+      leastWork: { crashPoints: 60, diskStates: 240 },
       run: (round) =>
         crashRound(
           round,

@@ -69,6 +69,6 @@ export const misdirectedExperiment: Experiment = {
   rows: [15],
   promise:
     'when any one read or write succeeds at another place (by seed: reads or writes, and how far off), nothing is answered that was not put under its key, and what is refused has a code; that a record is missing or an older one is found cannot always be noticed, as no checksum knows its place',
-  leastWork: { cases: 20, diskStates: 60, operations: 300 },
+  leastWork: { cases: 8, diskStates: 24, operations: 50 },
   run: (round) => misdirectedRound(round),
 };
