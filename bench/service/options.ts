@@ -16,7 +16,7 @@ export interface ServiceOptions {
 }
 
 export const serviceUsage = `service: a worker with its default settings beside a consumer that only decodes, each with Redis and a producer
-  --records N      records to put in jobs of 100 (200,000); the other loads are parts of it
+  --records N      records to put in jobs of 100 (400,000); the other loads are parts of it
   --value BYTES    bytes of a value (1,024)
   --runs N         runs of each; the table shows medians (3)
   --only NAMES     loads, with commas between: ${loadNames.join(', ')}
@@ -25,7 +25,7 @@ export const serviceUsage = `service: a worker with its default settings beside 
   --json           one JSON document instead of tables`;
 
 const flags = {
-  records: { type: 'string', default: '200000' },
+  records: { type: 'string', default: '400000' },
   value: { type: 'string', default: '1024' },
   runs: { type: 'string', default: '3' },
   only: { type: 'string', default: loadNames.join(',') },

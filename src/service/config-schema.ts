@@ -59,7 +59,7 @@ export const configSchema = {
     port: setting(8410, integerBetween(0, 65_535), 'Port of it; 0 takes a free one.'),
   },
   commit: {
-    delayMs: setting(5, integerBetween(0, 10_000), 'How long a put may wait for others to share its commit.'),
+    delayMs: setting(10, integerBetween(0, 10_000), 'How long a put may wait for others to share its commit.'),
     bytesMax: setting(8 * mib, integerBetween(kib, gib), 'A commit starts at once when so many bytes wait.'),
     recordsMax: setting(10_000, integerBetween(1, 1_000_000), 'A commit starts at once when so many records wait.'),
   },

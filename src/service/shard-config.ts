@@ -8,7 +8,10 @@ export function shardDirectory(config: Pick<Config, 'dataDir' | 'shard'>): strin
   return join(config.dataDir, `shard-${String(config.shard).padStart(4, '0')}`);
 }
 
-/** The shard's own settings. A commit starts at once when all puts that can be in hand wait for it. */
+/**
+ * The shard's own settings. A commit starts at once when half of the puts that can be in hand wait for it: while the disk
+ * is busy with one half, Redis is with the other.
+ */
 export function shardSettings(config: Config): ShardSettings {
   const { compressionLevel, ...engine } = config.engine;
   return {
@@ -19,7 +22,7 @@ export function shardSettings(config: Config): ShardSettings {
     commitDelayMs: config.commit.delayMs,
     commitBytesMax: config.commit.bytesMax,
     commitRecordsMax: config.commit.recordsMax,
-    commitPutsMax: config.put.concurrency,
+    commitPutsMax: Math.ceil(config.put.concurrency / 2),
     syncIntervalMs: config.sync.intervalMs,
     trustVolume: config.trustVolume,
   };

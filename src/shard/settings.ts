@@ -11,7 +11,7 @@ export interface ShardSettings {
   /** A commit starts at once when so much waits. */
   readonly commitBytesMax: number;
   readonly commitRecordsMax: number;
-  /** A commit starts at once when so many puts wait: all that the intake can have in hand. */
+  /** A commit starts at once when so many puts wait. */
   readonly commitPutsMax: number;
   /** Puts that would make more than this wait are refused as `overloaded`. */
   readonly waitingBytesMax: number;
@@ -34,10 +34,10 @@ const mib = 1024 * 1024;
 /** Everything but the name of the archive and the number of the shard. */
 export const shardDefaults: Omit<ShardSettings, 'archive' | 'shard'> = {
   engine: engineDefaults,
-  commitDelayMs: 5,
+  commitDelayMs: 10,
   commitBytesMax: 8 * mib,
   commitRecordsMax: 10_000,
-  commitPutsMax: 64,
+  commitPutsMax: 128,
   waitingBytesMax: 256 * mib,
   waitingRecordsMax: 1_000_000,
   syncIntervalMs: 10_000,

@@ -44,5 +44,5 @@ test('each load is a part of the records that were asked for', () => {
 
 test('the defaults are three runs of all loads', () => {
   const { recordCount, valueBytes, runCount, loads } = parseServiceOptions([]);
-  assert.deepEqual([recordCount, valueBytes, runCount, loads], [200_000, 1024, 3, loadNames]);
+  assert.deepEqual([recordCount, valueBytes, runCount, loads], [400_000, 1024, 3, loadNames]);
 });
