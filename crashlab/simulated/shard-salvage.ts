@@ -226,6 +226,6 @@ export const salvageExperiment: Experiment = {
   rows: [5, 14],
   promise:
     'salvage of a damaged or crashed shard copies all that is readable in its order, names what is lost, invents nothing and leaves the old shard untouched; when it goes down in the middle, what it left is refused as a shard and it can be run again',
-  leastWork: { crashPoints: 30, diskStates: 200, operations: 100 },
+  leastWork: { crashPoints: 20, diskStates: 100 },
   run: (round) => salvageRound(round),
 };
