@@ -11,6 +11,10 @@ Object.defineProperty(Freezer.prototype, 'committed', {
 Freezer.prototype.commit = async function commit() {
   return this.end;
 };
-// A sync would write what the commits left out.
-const env = { ...process.env, PERMAFROST_SYNC_INTERVAL_MS: '3600000' };
+// A sync would write what the commits left out: none is due by time, nor by the number of records.
+const env = {
+  ...process.env,
+  PERMAFROST_SYNC_INTERVAL_MS: '3600000',
+  PERMAFROST_ENGINE_TABLE_INITIAL_SIZE: '131072',
+};
 process.exit(await runWorker(loadConfig({ env })));
