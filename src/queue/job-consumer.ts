@@ -106,7 +106,9 @@ export class JobConsumer {
   async fail(job: Job, error: WireError): Promise<never> {
     const unread = this.refusalOf(job);
     // Or else the script that moves it to the failed set breaks off halfway.
-    if (unread?.error.code === 'invalid-field') await mendJob(this.#deps.connection, this.#keyOf(job.id ?? ''));
+    if (unread?.error.code === 'invalid-field') {
+      await mendJob(this.#deps.connection, { queueKey: this.#keyOf(''), id: job.id ?? '', fails: false });
+    }
     if (unread !== undefined && unread.size > this.#settings.limits.jobBytesMax) {
       await job.updateData({ refused: error.code, bytes: unread.size });
     }

@@ -39,18 +39,53 @@ export function checkJobFields(json: JobJson): void {
   if (parentKey !== undefined && !isParentKey(parentKey)) throw broken('parentKey', 'names no job');
 }
 
-/** Gives the fields of a job that would break BullMQ's scripts harmless values; resolves to their names. */
-export async function mendJob(redis: Redis, key: string): Promise<readonly string[]> {
-  if ((await redis.type(key)) !== 'hash') return replaceJob(redis, key);
-  const texts = await redis.hmget(key, ...rules.map(({ field }) => field));
+/**
+ * Changes the hash of a job that is in the active list, and nothing of one that has left it meanwhile: it is finished,
+ * and its hash, made again, would stay for ever. KEYS: active list, hash. ARGV: id, number of fields to remove, these,
+ * then fields with values to set. With no number the hash is made anew.
+ */
+const changeScript = `
+if not redis.call('LPOS', KEYS[1], ARGV[1]) then return 0 end
+local first = 3
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[2])
+else
+  for index = 1, tonumber(ARGV[2]) do
+    redis.call('HDEL', KEYS[2], ARGV[first])
+    first = first + 1
+  end
+end
+for index = first, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[index], ARGV[index + 1]) end
+return 1`;
+
+/** What stands where something else, or nothing, was in place of a job's hash. */
+const emptyJob = { name: '', data: '{}', opts: '{}', timestamp: '0', delay: '0', priority: '0' };
+
+interface MendedJob {
+  /** `<prefix>:<queue>:` */
+  readonly queueKey: string;
+  readonly id: string;
+  /** Has the job fail with its reason when it is delivered again. */
+  readonly fails: boolean;
+}
+
+/** Gives the fields of an active job that would break BullMQ's scripts harmless values; resolves to their names. */
+export async function mendJob(redis: Redis, { queueKey, id, fails }: MendedJob): Promise<readonly string[]> {
+  const key = `${queueKey}${id}`;
+  const isHash = (await redis.type(key)) === 'hash';
+  const texts = isHash ? await redis.hmget(key, ...rules.map(({ field }) => field)) : [];
   const found = rules.filter(({ holds }, index) => {
     const text = texts[index];
     return text !== null && text !== undefined && !holds(text);
   });
-  for (const { field, instead } of found) {
-    await (instead === undefined ? redis.hdel(key, field) : redis.hset(key, field, instead));
-  }
-  return found.map(({ field }) => field);
+  const names = isHash ? found.map(({ field }) => field) : ['job'];
+  if (names.length === 0) return names;
+  const removed = found.flatMap(({ field, instead }) => (instead === undefined ? [field] : []));
+  const replaced = found.flatMap(({ field, instead }) => (instead === undefined ? [] : [field, instead]));
+  const changes = isHash ? [removed.length, ...removed, ...replaced] : ['', ...Object.entries(emptyJob).flat()];
+  const failure = fails ? ['defa', `invalid-field: ${names.join(', ')}: not as BullMQ writes it`] : [];
+  const isChanged = await redis.eval(changeScript, 2, `${queueKey}active`, key, id, ...changes, ...failure);
+  return isChanged === 1 ? names : [];
 }
 
 /**
@@ -60,21 +95,10 @@ export async function mendJob(redis: Redis, key: string): Promise<readonly strin
 export async function mendFetched(redis: Redis, queueKey: string): Promise<number> {
   let count = 0;
   for (const id of await redis.lrange(`${queueKey}active`, 0, -1)) {
-    const key = `${queueKey}${id}`;
-    const fields = await mendJob(redis, key);
-    if (fields.length === 0) continue;
-    count += 1;
-    await redis.hset(key, 'defa', `invalid-field: ${fields.join(', ')}: not as BullMQ writes it`);
+    const fields = await mendJob(redis, { queueKey, id, fails: true });
+    if (fields.length > 0) count += 1;
   }
   return count;
-}
-
-/** Something else, or nothing, is where the job's hash should be. */
-async function replaceJob(redis: Redis, key: string): Promise<readonly string[]> {
-  await redis.del(key);
-  const fields = { name: '', data: '{}', opts: '{}', timestamp: '0', delay: '0', priority: '0' };
-  await redis.hset(key, fields);
-  return ['job'];
 }
 
 function broken(field: string, reason: string): ProtocolError {

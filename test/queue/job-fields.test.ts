@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { putQueueName, queuePrefix } from '../../src/protocol/names.ts';
+import { mendJob } from '../../src/queue/job-fields.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
 import { archive, QueueBench } from './queue-bench.ts';
@@ -72,6 +73,20 @@ suite('a job whose fields were written by hand', () => {
     assert.deepEqual([...shard.stored.keys()], ['sound']);
     assert.equal(await bench.redis.zcard(`${queueKey}failed`), broken.length + 1);
     assert.equal(await bench.redis.llen(`${queueKey}active`), 0);
+  });
+
+  test('is not made again when it was finished while its fields were looked at', async () => {
+    const gone = { queueKey, id: 'gone', fails: true };
+    assert.deepEqual(await mendJob(bench.redis, gone), []);
+    assert.equal(await bench.redis.exists(`${queueKey}gone`), 0);
+    await bench.redis.hset(`${queueKey}gone`, 'ats', 'many');
+    assert.deepEqual(await mendJob(bench.redis, gone), []);
+    assert.deepEqual(await bench.redis.hgetall(`${queueKey}gone`), { ats: 'many' });
+    await bench.redis.lpush(`${queueKey}active`, 'gone');
+    assert.deepEqual(await mendJob(bench.redis, gone), ['ats']);
+    const { defa, ...rest } = await bench.redis.hgetall(`${queueKey}gone`);
+    assert.match(defa ?? '', /^invalid-field: ats/);
+    assert.deepEqual(rest, { ats: '0' });
   });
 
   test('is stored although its options are odd', async () => {
