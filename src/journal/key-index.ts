@@ -42,6 +42,8 @@ export class KeyIndex {
   readonly blobs: SectionBlobs;
   readonly #settings: KeyIndexSettings;
   readonly #cache: PageCache;
+  /** Where pages are read to before they are checked; undefined while a reading has it. */
+  #memory: Buffer | undefined;
   #tail: Tail | undefined;
 
   constructor(blobs: SectionBlobs, settings: KeyIndexSettings) {
@@ -185,11 +187,14 @@ export class KeyIndex {
     try {
       const blob = await this.blobs.acquire(section);
       try {
-        const pages = await this.#readPages(section, blob, this.#pagesOf(absent));
+        const wanted = this.#pagesOf(absent);
+        const memory = this.#takeMemory(wanted.length);
+        const pages = await this.#readPages(section, blob, wanted, memory);
         for (const partial of absent) {
           if (!this.#fill(partial, (page) => pages.get(page)))
             failed(partial, this.#beyondEnd(section, partial.position));
         }
+        this.#memory = memory;
       } finally {
         await this.blobs.release(section);
       }
@@ -197,6 +202,14 @@ export class KeyIndex {
       if (!(error instanceof Error)) throw error;
       for (const partial of absent) if (partial.missing > 0) failed(partial, error);
     }
+  }
+
+  /** Memory for so many pages: that of the last reading if it is free and large enough. */
+  #takeMemory(pageCount: number): Buffer {
+    const size = pageCount * physicalPageSize(this.#settings.pageSize);
+    const memory = this.#memory;
+    this.#memory = undefined;
+    return memory !== undefined && memory.length >= size ? memory : Buffer.allocUnsafeSlow(size);
   }
 
   #pagesOf(absent: readonly PartialRecord[]): readonly number[] {
@@ -214,11 +227,11 @@ export class KeyIndex {
     section: number,
     blob: Blob,
     wanted: readonly number[],
+    memory: Buffer,
   ): Promise<ReadonlyMap<number, Buffer | Error>> {
     const { pageSize } = this.#settings;
     const size = physicalPageSize(pageSize);
     const inFile = wanted.filter((page) => (page + 1) * size <= blob.size);
-    const memory = Buffer.allocUnsafe(inFile.length * size);
     const into = (index: number): Buffer => memory.subarray(index * size, (index + 1) * size);
     await blob.readMany(inFile.map((page, index) => ({ offset: page * size, into: into(index) })));
     const pages = new Map<number, Buffer | Error>();
