@@ -88,6 +88,7 @@ export class Lab {
     await Promise.all(this.#lanes.map((lane) => lane.run()));
     for (const limit of limits) limit.cancel();
     interrupted.removeEventListener('abort', interrupt);
+    this.#findAftermath();
     if (this.#stopped !== 'interrupted') this.#findIdle();
     return { endedBy: this.#stopped ?? 'rounds', tookMs: this.tookMs, tallies: this.#tallies };
   }
@@ -105,6 +106,17 @@ export class Lab {
   #stop(reason: StopReason): void {
     if (this.#stopped !== 'interrupted') this.#stopped = reason;
     for (const lane of this.#lanes) lane.stop(reason);
+  }
+
+  /** What no round was told of counts against the experiment that ran last. */
+  #findAftermath(): void {
+    const { thread, here } = this.#parts;
+    for (const place of [thread, here]) {
+      const left = place.aftermath?.();
+      if (left === undefined) continue;
+      const tally = this.#tallies.find(({ experiment }) => experiment.name === left.name) ?? this.#tallies[0];
+      tally?.fallsShort(`after its last round ${left.message}`);
+    }
   }
 
   /** An experiment that never came to the end of a round has shown nothing. */

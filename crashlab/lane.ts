@@ -105,7 +105,7 @@ export class Lane {
     await mkdir(directory);
     const end = await this.#withinLimits(tally, { seed, directory, ...(path !== undefined && { path }) });
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => tally.leftBehind(seed, error));
-    tally.add(seed, end, path !== undefined);
+    tally.add(seed, end, path);
     this.#ended(tally);
   }
 

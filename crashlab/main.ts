@@ -11,7 +11,7 @@ import { thisMachine } from './machine.ts';
 import { type LabOptions, parseOptions, UsageError, usage } from './options.ts';
 import { LabProgress } from './progress.ts';
 import { reportOf, statusOf, textOf } from './report.ts';
-import { RoundThread, thisThread } from './round-place.ts';
+import { RoundThread, ThisThread } from './round-place.ts';
 import { workCounts } from './work.ts';
 
 const tickMs = 200;
@@ -55,6 +55,7 @@ async function runLab(options: LabOptions, seed: number): Promise<number> {
 async function resultOf(options: LabOptions, seed: number, interrupted: AbortSignal): Promise<LabResult> {
   const { seconds, experiments, rounds, path } = options;
   const directory = mkdtempSync(join(tmpdir(), 'permafrost-crashlab-'));
+  const here = new ThisThread();
   const progress = new LabProgress(process.stderr, systemClock, seconds);
   const lab = new Lab(
     {
@@ -64,16 +65,19 @@ async function resultOf(options: LabOptions, seed: number, interrupted: AbortSig
     {
       clock: systemClock,
       thread: new RoundThread(new URL('./catalogue.ts', import.meta.url)),
-      here: thisThread,
+      here,
       interrupted,
       roundEnded: (tally) => progress.roundEnded(tally),
     },
   );
   // Also keeps the process alive: the clock's timers do not, and a round may wait for one of them alone.
   const ticking = setInterval(() => progress.tick(lab), tickMs);
+  const stray = (error: unknown): void => here.stray(error);
+  process.on('unhandledRejection', stray).on('uncaughtException', stray);
   try {
     return await lab.run();
   } finally {
+    process.off('unhandledRejection', stray).off('uncaughtException', stray);
     clearInterval(ticking);
     progress.clear();
     rmSync(directory, { recursive: true, force: true });
@@ -89,7 +93,9 @@ function interruption(): AbortSignal {
     if (systemClock.monotonicMs() - firstMs > 1_000) process.exit(130);
     controller.abort();
   };
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+  // A terminal that is gone, or a reader that has seen enough, is no reason to leave without cleaning up.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return controller.signal;
 }
 

@@ -17,10 +17,11 @@ Brings about faults of all kinds and checks that nothing that was promised is lo
                     if by then an experiment has not had its first round
   --rounds N        end when each experiment had that many rounds
   --seed N          where all chances come from, 0 to ${seedMax} (drawn and printed)
-  --only FAMILIES   of ${families.join(', ')}; several with commas
-  --fault NAME      this experiment alone; several with commas
+  --only FAMILIES   of ${families.join(', ')}; several with commas, or again
+  --fault NAME      this experiment alone; several with commas, or again
   --path P          one state of a simulated experiment, as a violation names it
-  --json            the result as one JSON document
+  --json            the result as one JSON document; for a program that reads it: npm run --silent crashlab -- …,
+                    as npm prints lines of its own otherwise
   --list            what experiments there are
   --help            this
 
@@ -72,23 +73,34 @@ export function replayCommand(name: string, seed: number, path: string | undefin
 
 function typed(words: readonly string[]) {
   try {
-    return parseArgs({
+    const { values, tokens } = parseArgs({
+      tokens: true,
       args: [...words],
       options: {
         seconds: { type: 'string' },
         rounds: { type: 'string' },
         seed: { type: 'string' },
-        only: { type: 'string' },
-        fault: { type: 'string' },
+        only: { type: 'string', multiple: true },
+        fault: { type: 'string', multiple: true },
         path: { type: 'string' },
         json: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
-    }).values;
+    });
+    refuseRepeated(tokens);
+    return values;
   } catch (error) {
     throw new UsageError(messageOf(error));
   }
+}
+
+/** Of two values one would be dropped without a word. */
+function refuseRepeated(tokens: readonly { readonly kind: string; readonly name?: string }[]): void {
+  const names = tokens.flatMap(({ kind, name }) => (kind === 'option' && name !== undefined ? name : []));
+  const single = names.filter((name) => name !== 'only' && name !== 'fault');
+  const repeated = single.find((name, index) => single.indexOf(name) !== index);
+  if (repeated !== undefined) throw new UsageError(`--${repeated} is given twice`);
 }
 
 function wholeNumber(name: string, text: string | undefined, low: number, high: number): number | undefined {
@@ -100,11 +112,11 @@ function wholeNumber(name: string, text: string | undefined, low: number, high: 
 
 function selected(
   catalogue: readonly Experiment[],
-  only: string | undefined,
-  fault: string | undefined,
+  only: readonly string[] | undefined,
+  fault: readonly string[] | undefined,
 ): readonly Experiment[] {
-  const wantedFamilies = only?.split(',').map(familyOf);
-  const names = fault?.split(',').map((name) => nameIn(catalogue, name));
+  const wantedFamilies = only?.flatMap((text) => text.split(',')).map(familyOf);
+  const names = fault?.flatMap((text) => text.split(',')).map((name) => nameIn(catalogue, name));
   const chosen = catalogue.filter(
     ({ family, name }) => (wantedFamilies?.includes(family) ?? true) && (names?.includes(name) ?? true),
   );

@@ -22,7 +22,7 @@ export async function endOf(experiment: Pick<Experiment, 'run'>, round: Round): 
   }
 }
 
-function violationOf(error: unknown): RoundEnd {
+export function violationOf(error: unknown): Extract<RoundEnd, { readonly kind: 'violation' }> {
   const path = error instanceof Violation ? error.path : undefined;
   return { kind: 'violation', message: textOf(error), ...(path !== undefined && { path }) };
 }

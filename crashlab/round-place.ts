@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../src/base/errors.ts';
 import type { Experiment, Round } from './experiment.ts';
-import { endOf, type RoundEnd } from './round-end.ts';
+import { endOf, type RoundEnd, violationOf } from './round-end.ts';
 
 export interface RoundPlace {
   /** Never rejects. One round at a time. */
@@ -15,14 +15,68 @@ export interface RoundPlace {
   /** Gives up the round that runs: it did not end when it was told to. */
   abandon(): Promise<void>;
   close(): Promise<void>;
+  /** What went wrong since the last round and was told to no other; asking forgets it. */
+  aftermath?(): Aftermath | undefined;
 }
 
-/** Nothing can end a round here by force: one that is given up may go on in the background. */
-export const thisThread: RoundPlace = {
-  run: endOf,
-  abandon: async () => {},
-  close: async () => {},
-};
+export interface Aftermath {
+  /** The experiment that ran last; undefined when none did. */
+  readonly name: string | undefined;
+  readonly message: string;
+}
+
+/**
+ * This thread. Nothing can end a round here by force: one that is given up may go on in the background.
+ *
+ * An error that nothing caught belongs to the round that runs: it is told to stop, so that it cleans up, and ends as a
+ * violation. While none runs the error waits for the next round, or for whoever asks for the aftermath.
+ */
+export class ThisThread implements RoundPlace {
+  #name: string | undefined;
+  /** Tells the round that runs of the error; undefined while none does. */
+  #tell: ((error: unknown) => void) | undefined;
+  #aftermath: string | undefined;
+
+  async run(experiment: Experiment, round: Round): Promise<RoundEnd> {
+    const earlier = this.aftermath();
+    if (earlier !== undefined) {
+      return { kind: 'violation', message: `after an earlier round (${earlier.name}) ${earlier.message}` };
+    }
+    const strayed = new AbortController();
+    let stray: string | undefined;
+    this.#name = experiment.name;
+    this.#tell = (error) => {
+      stray ??= messageOfStray(error);
+      strayed.abort();
+    };
+    const end = await endOf(experiment, { ...round, signal: AbortSignal.any([round.signal, strayed.signal]) });
+    this.#tell = undefined;
+    return stray === undefined || end.kind === 'violation' ? end : { kind: 'violation', message: stray };
+  }
+
+  /** Takes an error that nothing caught: for `unhandledRejection` and `uncaughtException`. */
+  stray(error: unknown): void {
+    if (this.#tell !== undefined) this.#tell(error);
+    else this.#aftermath ??= messageOfStray(error);
+  }
+
+  aftermath(): Aftermath | undefined {
+    const message = this.#aftermath;
+    this.#aftermath = undefined;
+    return message === undefined ? undefined : { name: this.#name, message };
+  }
+
+  /** The round that is given up is not told of anything any more. */
+  async abandon(): Promise<void> {
+    this.#tell = undefined;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function messageOfStray(error: unknown): string {
+  return `an error that nothing caught: ${violationOf(error).message}`;
+}
 
 /** What the thread is told. */
 export type ThreadOrder =

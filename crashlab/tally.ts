@@ -43,8 +43,8 @@ export class Tally {
     return this.wholeRounds + this.interruptedRounds + this.violations.length;
   }
 
-  /** `isPart`: the round was asked for one state only, and owes no least work. */
-  add(seed: number, end: RoundEnd, isPart: boolean): void {
+  /** `askedPath`: the round was asked for one state only, and owes nothing but to get there. */
+  add(seed: number, end: RoundEnd, askedPath?: string): void {
     if (end.kind === 'violation') {
       const { message, path } = end;
       this.violations.push({ seed, path, message, replay: replayCommand(this.experiment.name, seed, path) });
@@ -56,8 +56,12 @@ export class Tally {
       return;
     }
     this.wholeRounds++;
-    const shortfall = isPart ? undefined : shortfallOf(end.work, this.experiment.leastWork);
-    if (shortfall !== undefined) this.fallsShort(`the round with seed ${seed} did ${shortfall}`);
+    if (askedPath === undefined) {
+      const shortfall = shortfallOf(end.work, this.experiment.leastWork);
+      if (shortfall !== undefined) this.fallsShort(`the round with seed ${seed} did ${shortfall}`);
+    } else if (end.work.diskStates === 0 && end.work.operations === 0) {
+      this.fallsShort(`the path '${askedPath}' leads to no state of the round with seed ${seed}: nothing was checked`);
+    }
   }
 
   leftBehind(seed: number, error: unknown): void {

@@ -7,9 +7,11 @@ export const patienceMs = 60_000;
 
 /**
  * What `work` comes to. A Violation when that takes longer than the patience; an ordinary error as soon as the lab is
- * being stopped.
+ * being stopped. However `work` ends, its rejection counts as handled.
  */
 export async function limited<T>(signal: AbortSignal, what: string, work: Promise<T>): Promise<T> {
+  // Whoever began it may have it fail later, when nobody waits any more.
+  work.catch(() => {});
   signal.throwIfAborted();
   const settled = new AbortController();
   const options = { signal: settled.signal };

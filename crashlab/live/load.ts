@@ -39,7 +39,7 @@ interface Drawn {
  * sent after the receipt of the one before, the newest one that was acknowledged is the least that a lookup may find.
  */
 export class Load {
-  readonly #client: Client;
+  readonly #client: Pick<Client, 'put'>;
   readonly #journal: ReceiptJournal;
   readonly #random: Random;
   readonly #settings: LoadSettings;
@@ -51,7 +51,7 @@ export class Load {
   #recordCount = 0;
   #resentCount = 0;
 
-  constructor(client: Client, journal: ReceiptJournal, random: Random, settings: LoadSettings) {
+  constructor(client: Pick<Client, 'put'>, journal: ReceiptJournal, random: Random, settings: LoadSettings) {
     this.#client = client;
     this.#journal = journal;
     this.#random = random;

@@ -119,9 +119,14 @@ export class Site implements AsyncDisposable {
     const env = Object.entries(settings).map(([name, value]) => [`PERMAFROST_${name}`, value]);
     const worker = new WorkerProcess(Object.fromEntries(env), this.#program);
     this.#workers.push(worker);
-    void worker.exited().then((how) => {
-      if (!this.#ending.has(worker)) this.load.fail(new Violation(`a worker ended by itself (${how})`));
-    });
+    worker.exited().then(
+      (how) => {
+        // A signal to the whole group, as from a terminal, ends the lab and its workers.
+        if (this.#ending.has(worker) || this.signal.aborted) return;
+        this.load.fail(new Violation(`a worker ended by itself (${how})`));
+      },
+      (error: unknown) => this.load.fail(error),
+    );
     return worker;
   }
 
@@ -225,14 +230,16 @@ export class Site implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.load.abandon();
+    // Runs backwards and to its end, whatever of it fails.
+    await using rest = new AsyncDisposableStack();
+    rest.defer(() => this.journal.close());
+    rest.defer(() => this.redisServer.stop());
+    rest.defer(() => this.redis.disconnect());
+    rest.defer(() => this.client.close());
     for (const worker of this.#workers) {
       this.#ending.add(worker);
-      await worker.end('SIGKILL');
+      rest.defer(async () => void (await worker.end('SIGKILL')));
     }
-    await this.client.close();
-    this.redis.disconnect();
-    await this.redisServer.stop();
-    await this.journal.close();
   }
 }
 

@@ -81,7 +81,12 @@ class Injection {
       if (line.includes('attached')) attached.resolve();
       if (line.includes('(INJECTED)')) injection.failed += 1;
     });
-    await limited(signal, 'strace at work', attached.promise);
+    try {
+      await limited(signal, 'strace at work', attached.promise);
+    } catch (error) {
+      strace.kill('SIGINT');
+      throw error;
+    }
     return injection;
   }
 

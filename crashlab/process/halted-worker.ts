@@ -22,9 +22,8 @@ export const stoppedWorker: Experiment = liveExperiment({
   act: (site) =>
     haltUnderLoad(site, async (worker) => {
       worker.signal('SIGSTOP');
-      const refused = site.refused(site.launch(), 'owned by');
-      await passed(site.signal, site.random.between(lockDurationMs + 100, 2 * lockDurationMs));
-      await refused;
+      const haltMs = site.random.between(lockDurationMs + 100, 2 * lockDurationMs);
+      await Promise.all([site.refused(site.launch(), 'owned by'), passed(site.signal, haltMs)]);
       worker.signal('SIGCONT');
     }),
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Experiment, type Round, Violation } from '../../crashlab/experiment.ts';
 import { Lab, type LabResult, type LabSettings } from '../../crashlab/lab.ts';
-import { type RoundPlace, thisThread } from '../../crashlab/round-place.ts';
+import { type RoundPlace, ThisThread } from '../../crashlab/round-place.ts';
 import type { Tally } from '../../crashlab/tally.ts';
 import { noWork } from '../../crashlab/work.ts';
 import { ManualClock } from '../simulation/manual-clock.ts';
@@ -29,13 +29,22 @@ afterEach(() => {
 
 /** Counts how often it was given up and closed. */
 class CountedPlace implements RoundPlace {
+  readonly #place = new ThisThread();
   readonly ran: string[] = [];
   abandoned = 0;
   closed = 0;
 
   run(experiment: Experiment, round: Round) {
     this.ran.push(experiment.name);
-    return thisThread.run(experiment, round);
+    return this.#place.run(experiment, round);
+  }
+
+  stray(error: unknown): void {
+    this.#place.stray(error);
+  }
+
+  aftermath() {
+    return this.#place.aftermath();
   }
 
   async abandon(): Promise<void> {
@@ -127,10 +136,20 @@ describe('the rounds of the lab', () => {
     const paths: (string | undefined)[] = [];
     const run = async (round: Round) => {
       paths.push(round.path);
-      return noWork;
+      return { ...noWork, diskStates: 1 };
     };
     const { shortfalls } = only(await ran([experiment('a', { run })], { path: '3/all' }));
     assert.deepEqual([paths, shortfalls], [['3/all'], []]);
+  });
+
+  test('fall short when the path that was asked for leads to nothing', async () => {
+    for (const path of ['nonsense', '', '999999/0']) {
+      const run = async () => ({ ...noWork, crashPoints: 1 });
+      const { shortfalls } = only(await ran([experiment('a', { run })], { path }));
+      assert.deepEqual(shortfalls, [
+        `the path '${path}' leads to no state of the round with seed 1: nothing was checked`,
+      ]);
+    }
   });
 });
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +12,13 @@ import { catalogue } from '../../crashlab/catalogue.ts';
 const program = fileURLToPath(new URL('../../crashlab/main.ts', import.meta.url));
 
 function start(...words: string[]) {
+  return startIn(tmpdir(), ...words);
+}
+
+/** With its temporary directories in that place. */
+function startIn(place: string, ...words: string[]) {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...words], {
+    env: { ...process.env, TMPDIR: place },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return { child, ended: endOf(child), output: text(child.stdout) };
@@ -18,6 +27,10 @@ function start(...words: string[]) {
 async function endOf(child: ChildProcess): Promise<number | null> {
   const [status] = await once(child, 'close');
   return status;
+}
+
+function leftIn(place: string): readonly string[] {
+  return readdirSync(place).filter((name) => name.startsWith('permafrost-'));
 }
 
 describe('npm run crashlab', () => {
@@ -49,15 +62,39 @@ describe('npm run crashlab', () => {
     assert.match(await notes, /there is no experiment 'nothing'.*\n.*--help/);
   });
 
-  test('stops at SIGINT, and shows what was done until then', async () => {
-    const { ended, output, child } = start('--fault', 'freezer-nested-crashes', '--rounds', '1000', '--seed', '3');
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    test(`stops at ${signal}, shows what was done until then, and leaves nothing`, async () => {
+      const place = mkdtempSync(join(tmpdir(), 'permafrost-main-'));
+      const { ended, output, child } = startIn(place, '--fault', 'freezer-nested-crashes', '--rounds', '99');
+      await once(child.stderr, 'data');
+      child.kill(signal);
+      child.stderr.resume();
+      assert.equal(await ended, 130);
+      const shown = await output;
+      assert.match(shown, /^freezer-nested-crashes +5 /m);
+      assert.match(shown, /^interrupted: no violation until then$/m);
+      assert.deepEqual(leftIn(place), []);
+      rmSync(place, { recursive: true });
+    });
+  }
+
+  test('stops at SIGHUP with a worker and a mounted volume, and leaves neither', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'permafrost-main-'));
+    const { ended, child, output } = startIn(place, '--fault', 'blocked-worker,full-disk', '--rounds', '9');
     await once(child.stderr, 'data');
-    child.kill('SIGINT');
+    child.kill('SIGHUP');
     child.stderr.resume();
-    assert.equal(await ended, 130);
-    const shown = await output;
-    assert.match(shown, /^freezer-nested-crashes +5 /m);
-    assert.match(shown, /^interrupted: no violation until then$/m);
+    assert.equal(await ended, 130, await output);
+    assert.deepEqual(leftIn(place), []);
+    rmSync(place, { recursive: true });
+  });
+
+  test('ends with 1 when the path leads nowhere', async () => {
+    const words = ['--fault', 'freezer-power-loss', '--rounds', '1', '--seed', '3', '--path', 'nonsense'];
+    const { ended, output, child } = start(...words);
+    child.stderr.resume();
+    assert.equal(await ended, 1);
+    assert.match(await output, /TOO LITTLE: the path 'nonsense' leads to no state/);
   });
 });
 

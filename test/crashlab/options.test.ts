@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { parseOptions, replayCommand, secondsDefault, UsageError } from '../../crashlab/options.ts';
+import { parseOptions, replayCommand, secondsDefault, UsageError, usage } from '../../crashlab/options.ts';
 import { experiment } from './fake-experiments.ts';
 
 const catalogue = [
@@ -38,6 +38,8 @@ describe('the options of the lab', () => {
     assert.deepEqual(namesOf('--only', 'redis,process'), ['killed', 'flushed']);
     assert.deepEqual(namesOf('--fault', 'lost,killed'), ['lost', 'killed']);
     assert.deepEqual(namesOf('--fault', 'lost,killed', '--only', 'process'), ['killed']);
+    assert.deepEqual(namesOf('--only', 'redis', '--only', 'process'), ['killed', 'flushed']);
+    assert.deepEqual(namesOf('--fault', 'lost', '--fault', 'killed'), ['lost', 'killed']);
   });
 
   test('take the greatest seed, and the words for help and list', () => {
@@ -58,6 +60,7 @@ describe('the options of the lab', () => {
     [['--fault', 'torn', '--only', 'redis'], /no experiment is of both/],
     [['--path', '1/all'], /--path .* name it with --fault/],
     [['--path', '1/all', '--fault', 'killed'], /--path/],
+    [['--seed', '1', '--seed', '2'], /--seed is given twice/],
     [['--loud'], /--loud/],
     [['simulated'], /simulated/],
   ];
@@ -69,6 +72,10 @@ describe('the options of the lab', () => {
       );
     });
   }
+
+  test('say how a program gets the document and nothing else', () => {
+    assert.match(usage, /--json .*\n?.*npm run --silent crashlab/);
+  });
 
   test('understand the command that repeats a violation', () => {
     const command = replayCommand('torn', 17, '3/random-1,9/all');

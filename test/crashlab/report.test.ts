@@ -14,13 +14,13 @@ const facts = { seed: 5, startedAt: '2026-01-01T00:00:00.000Z', seconds: 60, ver
 function whole(name: string, rounds = 2): Tally {
   const tally = new Tally(experiment(name, { family: 'simulated', rows: [1, 2] }));
   const work = { ...noWork, cases: 700, crashPoints: 700, diskStates: 4_000 };
-  for (let seed = 0; seed < rounds; seed++) tally.add(seed, { kind: 'whole', work }, false);
+  for (let seed = 0; seed < rounds; seed++) tally.add(seed, { kind: 'whole', work });
   return tally;
 }
 
 function broken(): Tally {
   const tally = new Tally(experiment('broken'));
-  for (const seed of [8, 9]) tally.add(seed, { kind: 'violation', message: `lost ${seed}`, path: '3/all' }, false);
+  for (const seed of [8, 9]) tally.add(seed, { kind: 'violation', message: `lost ${seed}`, path: '3/all' });
   return tally;
 }
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoundEnd } from '../../crashlab/round-end.ts';
-import { RoundThread } from '../../crashlab/round-place.ts';
+import { RoundThread, ThisThread } from '../../crashlab/round-place.ts';
 import { noWork } from '../../crashlab/work.ts';
-import { experiment, oneCase } from './fake-experiments.ts';
+import { experiment, oneCase, untilStopped } from './fake-experiments.ts';
 
 let thread: RoundThread;
 
@@ -66,5 +66,35 @@ describe('a thread of rounds', () => {
 
   test('knows no other experiments than those of its catalogue', async () => {
     assert.deepEqual(await run('gone'), { kind: 'violation', message: "the thread knows no experiment 'gone'" });
+  });
+});
+
+describe('the thread of the lab itself', () => {
+  const round = { seed: 1, directory: '', signal: new AbortController().signal };
+
+  test('tells a round to stop at an error that nothing caught, and makes it a violation', async () => {
+    const place = new ThisThread();
+    const end = place.run(experiment('a', { run: untilStopped }), round);
+    place.stray(new RangeError('nobody waited for it'));
+    place.stray(new RangeError('nor for this'));
+    const { kind, message } = { message: '', ...(await end) };
+    assert.equal(kind, 'violation');
+    assert.match(message, /^an error that nothing caught: nobody waited for it\n {4}at /);
+    assert.equal(place.aftermath(), undefined);
+    assert.equal((await place.run(experiment('b'), round)).kind, 'whole');
+  });
+
+  test('keeps one that comes after a round for the next round, or for the end', async () => {
+    const place = new ThisThread();
+    await place.run(experiment('a'), round);
+    place.stray(new RangeError('too late'));
+    const { message } = { message: '', ...(await place.run(experiment('b'), round)) };
+    assert.match(message, /^after an earlier round \(a\) an error that nothing caught: too late/);
+    await place.run(experiment('b'), round);
+    place.stray(new RangeError('later still'));
+    const left = place.aftermath();
+    assert.equal(left?.name, 'b');
+    assert.match(left?.message ?? '', /later still/);
+    assert.equal(place.aftermath(), undefined);
   });
 });

@@ -45,6 +45,8 @@ export class WorkerProcess {
       running.delete(this.#child);
       return code ?? signal;
     });
+    // Told to whoever asks, and no failure of its own when nobody does.
+    this.#exited.catch(() => {});
   }
 
   get pid(): number {
