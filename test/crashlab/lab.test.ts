@@ -154,6 +154,19 @@ describe('the rounds of the lab', () => {
 });
 
 describe('what the lab finds', () => {
+  test('after the last round counts against the experiment that ran last', async () => {
+    const [here, thread] = [new CountedPlace(), new CountedPlace()];
+    const limits = { seed: 1, rounds: 1, durationMs: undefined, path: undefined, roundLimitMs: 60_000, graceMs: 5_000 };
+    const experiments = [experiment('a'), experiment('b')];
+    const roundEnded = (tally: Tally): void => {
+      if (tally.experiment.name === 'b') here.stray(new RangeError('too late'));
+    };
+    const parts = { clock, here, thread, interrupted: interruption.signal, roundEnded };
+    const { tallies } = await new Lab({ ...limits, directory, experiments }, parts).run();
+    assert.deepEqual(tallies[0]?.shortfalls, []);
+    assert.match(tallies[1]?.shortfalls.join() ?? '', /^after its last round an error that nothing caught: too late/);
+  });
+
   test('is a violation with the command that repeats it, and the others go on', async () => {
     const broken = experiment('broken', {
       run: async () => {
