@@ -58,9 +58,9 @@ export async function verifyRound(round: Round, disturb?: Disturb): Promise<Work
     workload: model.workload,
     verify: check,
     randomSurvivals: 1,
-    depth: 2,
+    depth: 3,
     nestedPointsMax: 1,
-    pointFilter: (step) => (step + seed) % 4 === 0,
+    pointFilter: (step) => (step + seed) % 24 === 0,
     ...round,
   });
   return crashWork(exploration, model);
@@ -104,9 +104,10 @@ export async function rebuildRound(round: Round): Promise<Work> {
       await judge(model, disk, sample.events);
       assert.deepEqual(disk.openHandles, []);
     },
-    randomSurvivals: 3,
-    depth: 2,
+    randomSurvivals: 1,
+    depth: 3,
     nestedPointsMax: 1,
+    pointFilter: (step) => (step + round.seed) % 3 === 0,
     ...round,
   });
   return crashWork(exploration, model);
@@ -118,8 +119,8 @@ export const offlineExperiments: readonly Experiment[] = [
     family: 'simulated',
     rows: [1, 2, 5],
     promise:
-      'verify finds nothing wrong with a shard that only crashed (but a slot torn by the crash, which it names), also when verify itself goes down; a second run finds nothing at all, and all that resolved is there',
-    leastWork: { crashPoints: 30, diskStates: 150, operations: 500 },
+      'verify finds nothing wrong with a shard that only crashed (but a slot torn by the crash, which it names), also when verify itself goes down, and when its repeat does; a second run finds nothing at all, and all that resolved is there',
+    leastWork: { crashPoints: 42, diskStates: 168, operations: 500 },
     run: (round) => verifyRound(round),
   },
   {
@@ -128,7 +129,7 @@ export const offlineExperiments: readonly Experiment[] = [
     rows: [5, 14],
     promise:
       'a table that is lost or garbage is made anew from the key index, however often that goes down in the middle, and then every promised record is found',
-    leastWork: { crashPoints: 20, diskStates: 100, operations: 500 },
+    leastWork: { crashPoints: 21, diskStates: 84, operations: 500 },
     run: (round) => rebuildRound(round),
   },
 ];

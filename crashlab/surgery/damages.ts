@@ -46,16 +46,18 @@ export function changesAnything({ changes }: Damage, files: Files): boolean {
 }
 
 /**
- * Whether a slot of the table was zeroed as a whole. That is how empty ones look: keys are missing, or found in an older
- * version, and only verify, which comes from the other side, can tell.
+ * The buckets of the table of which a slot was zeroed as a whole. That is how empty ones look: their keys are missing, or
+ * found in an older version, and only verify, which comes from the other side, can tell.
  */
-export function emptiesSlots({ changes }: Damage, files: Files): boolean {
+export function emptiedBuckets({ changes }: Damage, files: Files): ReadonlySet<number> {
   const before = files.get(tableFile);
   const after = changes.get(tableFile);
-  if (changes.size !== 1 || before === undefined || after?.length !== before.length) return false;
+  const emptied = new Set<number>();
+  if (changes.size !== 1 || before === undefined || after?.length !== before.length) return emptied;
   for (let at = headerSize; at < before.length; at += slotSize)
-    if (slotState(before, at) !== 'empty' && slotState(after, at) === 'empty') return true;
-  return false;
+    if (slotState(before, at) !== 'empty' && slotState(after, at) === 'empty')
+      emptied.add(Math.floor((at - headerSize) / bucketSize));
+  return emptied;
 }
 
 /** Whether each bucket could have been written. */

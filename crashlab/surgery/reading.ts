@@ -6,19 +6,24 @@
 import { PermafrostError } from '../../src/base/errors.ts';
 import { headerSize } from '../../src/blob/header.ts';
 import { physicalPageSize } from '../../src/blob/page.ts';
+import { crc32c } from '../../src/codec/crc32c.ts';
 import { recordSize } from '../../src/freezer/key-record.ts';
+import { bucketSize } from '../../src/freezer/table-entry.ts';
 import { sectionName } from '../../src/journal/section-blobs.ts';
-import { archiveKey, archiveKeySize } from '../../src/shard/engine-settings.ts';
+import { archiveKey, archiveKeySize, tableFile } from '../../src/shard/engine-settings.ts';
 import type { Answer } from '../../src/shard/lookup.ts';
 import { type openShard, settled } from '../../test/shard/shard-harness.ts';
 import type { SimulatedDisk } from '../../test/simulation/simulated-disk.ts';
 import type { Violation } from '../experiment.ts';
-import type { Damage } from './damages.ts';
+import { type Damage, emptiedBuckets, type Files } from './damages.ts';
 import { damagedDisk, isRecord, requireUnchanged, type Surgeons, violation } from './operation.ts';
 import { type Sample, type Stored, sampleEngine, sampleSettings } from './sample.ts';
 
-/** How a damaged shard answered. `cut`: records behind the commit mark are gone, as after a torn commit. */
-export type Outcome = 'refused' | 'corrupt' | 'cut' | 'unharmed';
+/**
+ * How a damaged shard answered. `cut`: records behind the commit mark are gone, as after a torn commit. `hidden`: keys
+ * of the damage's own buckets or sections are missing or older, and only verify can know.
+ */
+export type Outcome = 'refused' | 'corrupt' | 'hidden' | 'cut' | 'unharmed';
 
 export interface Reading {
   readonly outcome: Outcome;
@@ -44,11 +49,11 @@ export async function judgeReading(sample: Sample, damage: Damage, { open }: Sur
   if (disk.openHandles.length > 0) throw violation(damage, `files were left open: ${disk.openHandles.join()}`);
   requireUncut(sample, damage, disk);
   const found = [...byCursorVerdicts(sample, damage, byCursor), ...byKeyVerdicts(sample, damage, newest, byKey)];
-  const outcome = (['corrupt', 'cut'] as const).find((verdict) => found.includes(verdict)) ?? 'unharmed';
+  const outcome = (['corrupt', 'hidden', 'cut'] as const).find((verdict) => found.includes(verdict)) ?? 'unharmed';
   return { outcome, answerCount: found.length };
 }
 
-type Verdict = 'right' | 'corrupt' | 'cut';
+type Verdict = 'right' | 'corrupt' | 'hidden' | 'cut';
 
 function byCursorVerdicts(sample: Sample, damage: Damage, answers: readonly Answer[]): Verdict[] {
   let isCut = false;
@@ -72,9 +77,11 @@ function byKeyVerdicts(
   newest: readonly Stored[],
   answers: readonly Answer[],
 ): Verdict[] {
+  const mayHide = hidden(sample, damage);
   return newest.map((record, index) => {
     const answer = answers[index];
     if (answer?.kind === 'corrupt') return 'corrupt';
+    if (mayHide(record) && isMissingOrOlder(sample, record, answer)) return 'hidden';
     const versions = sample.stored.filter(({ key }) => key === record.key).reverse();
     for (const version of versions) {
       if (answer?.kind === 'found' && isRecord(answer, version)) return version === record ? 'right' : 'cut';
@@ -83,6 +90,28 @@ function byKeyVerdicts(
     if (answer?.kind !== 'missing') throw wrong(damage, `key ${record.key}`, record, answer);
     return 'cut';
   });
+}
+
+/** Of which keys nothing but verify can tell that they are missing, or that an older version is the newest. */
+function hidden(sample: Sample, damage: Damage): (record: Stored) => boolean {
+  const files = sample.disk.snapshot();
+  const buckets = emptiedBuckets(damage, files);
+  const sizes = tableSizes(files);
+  return ({ key }) =>
+    damage.isTwin === true || sizes.some((size) => buckets.has((crc32c(archiveKey(key)) & (size - 1)) >>> 0));
+}
+
+/** The sizes that the table has had, of which a resize that is under way uses two. */
+function tableSizes(files: Files): number[] {
+  const sizes: number[] = [];
+  const bytes = (files.get(tableFile)?.length ?? 0) - headerSize;
+  for (let size = sampleEngine.tableInitialSize; size * bucketSize <= bytes; size *= 2) sizes.push(size);
+  return sizes;
+}
+
+function isMissingOrOlder({ stored }: Sample, newest: Stored, answer: Answer | undefined): boolean {
+  if (answer?.kind !== 'found') return answer?.kind === 'missing';
+  return stored.some((version) => version !== newest && version.key === newest.key && isRecord(answer, version));
 }
 
 /** Behind the commit mark, damage of the journals looks like a torn commit. */

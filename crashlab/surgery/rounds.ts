@@ -2,13 +2,13 @@ import { salvageShard } from '../../src/shard/salvage.ts';
 import { verifyShard } from '../../src/shard/verify.ts';
 import { openShard } from '../../test/shard/shard-harness.ts';
 import { Random } from '../../test/simulation/random.ts';
-import { type Round, Violation, type Work } from '../experiment.ts';
+import type { Round, Work } from '../experiment.ts';
 import { noWork } from '../work.ts';
 import { judgeSalvage } from './copying.ts';
-import { changesAnything, type Damage, type Damages, emptiesSlots } from './damages.ts';
+import { changesAnything, type Damages } from './damages.ts';
 import { judgeVerify } from './naming.ts';
 import type { Surgeons } from './operation.ts';
-import { judgeReading, type Reading } from './reading.ts';
+import { judgeReading } from './reading.ts';
 import type { Sample } from './sample.ts';
 
 export const surgeons: Surgeons = { open: openShard, verify: verifyShard, salvage: salvageShard };
@@ -32,7 +32,7 @@ export async function operate(
   for await (const damage of damages(sample, new Random(seed))) {
     if (index++ % share !== 0 || !changesAnything(damage, files)) continue;
     if (signal.aborted) break;
-    const reading = await readingOf(sample, damage, judged);
+    const reading = await judgeReading(sample, damage, judged);
     await judgeVerify(sample, damage, reading.outcome, judged);
     await judgeSalvage(sample, damage, judged);
     work.cases++;
@@ -41,15 +41,4 @@ export async function operate(
     work.operations += reading.answerCount;
   }
   return work;
-}
-
-/** Where opening cannot tell the damage, a wrong answer is borne, if verify names the file. */
-async function readingOf(sample: Sample, damage: Damage, judged: Surgeons): Promise<Reading> {
-  try {
-    return await judgeReading(sample, damage, judged);
-  } catch (error) {
-    const isPlausible = damage.isTwin === true || emptiesSlots(damage, sample.disk.snapshot());
-    if (!(error instanceof Violation) || !isPlausible) throw error;
-    return { outcome: 'corrupt', answerCount: 0 };
-  }
 }

@@ -3,11 +3,19 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Violation } from '../../crashlab/experiment.ts';
 import { processExperiments } from '../../crashlab/process/experiments.ts';
+import { fullDisk } from '../../crashlab/process/full-disk.ts';
 import { killedWorker } from '../../crashlab/process/killed-worker.ts';
 import { round, testLiveEdition } from './live-edition.ts';
 
 describe('a worker process under faults', { concurrency: 2 }, () => {
   testLiveEdition(processExperiments);
+
+  // The edition above has a worker that does not look.
+  test('full-disk, below a worker that watches its free space', async (t) => {
+    const reason = await fullDisk.unavailable?.();
+    if (reason === undefined) await round(fullDisk, 2, t.signal);
+    else t.skip(reason);
+  });
 });
 
 describe('the lab finds a worker', { concurrency: 2 }, () => {

@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Violation } from '../../crashlab/experiment.ts';
 import { RoundThread } from '../../crashlab/round-place.ts';
-import { type Damages, flippedBits, lengths } from '../../crashlab/surgery/damages.ts';
+import { type Damages, emptiedBuckets, flippedBits, lengths, lostPages } from '../../crashlab/surgery/damages.ts';
 import { surgeryExperiments } from '../../crashlab/surgery/experiments.ts';
 import type { Surgeons } from '../../crashlab/surgery/operation.ts';
 import { operate, surgeons } from '../../crashlab/surgery/rounds.ts';
 import { closedShard, crashedShard, type Sample, sampleSettings } from '../../crashlab/surgery/sample.ts';
 import { shortfallOf } from '../../crashlab/work.ts';
 import { archiveKey } from '../../src/shard/engine-settings.ts';
+import type { Answer } from '../../src/shard/lookup.ts';
 import { openShard, textIn } from '../shard/shard-harness.ts';
 
 const seed = 20_261_122;
@@ -54,12 +55,14 @@ describe('the surgery notices', () => {
   }
 
   /** Answers otherwise than the shard does. */
-  function answering(change: (kind: string) => { readonly kind: 'missing' } | undefined): Surgeons['open'] {
+  function answering(change: (answer: Answer) => Answer | undefined): Surgeons['open'] {
     return async (disk, settings) => {
       const opened = await openShard(disk, settings);
       const { shard } = opened;
-      const lookupMany: typeof shard.lookupMany = async (questions) =>
-        (await shard.lookupMany(questions)).map((answer) => change(answer.kind) ?? answer);
+      const lookupMany: typeof shard.lookupMany = async (questions) => {
+        const answers = await shard.lookupMany(questions);
+        return answers.map((answer) => change(answer) ?? answer);
+      };
       return { ...opened, shard: Object.assign(Object.create(shard), { lookupMany, close: () => shard.close() }) };
     };
   }
@@ -67,8 +70,31 @@ describe('the surgery notices', () => {
   const rottenValues = of(flippedBits, /^value\/0{16}: .* byte (1[0-4]|2.)$/);
 
   test('a reader that takes damage for a missing record', async () => {
-    const open = answering((kind) => (kind === 'corrupt' ? { kind: 'missing' } : undefined));
+    const open = answering(({ kind }) => (kind === 'corrupt' ? { kind: 'missing' } : undefined));
     await assertNoticed({ open }, rottenValues, /expected .* found missing/);
+  });
+
+  const emptiedSlots: Damages = async function* emptied(sample, random) {
+    const files = sample.disk.snapshot();
+    for await (const damage of lostPages(sample, random)) if (emptiedBuckets(damage, files).size > 0) yield damage;
+  };
+
+  test('a reader that has the record of another key, while slots are empty', async () => {
+    let any: Answer | undefined;
+    const open = answering((answer) => {
+      if (answer.kind === 'found') any ??= answer;
+      return answer.kind === 'found' ? any : undefined;
+    });
+    await assertNoticed({ open }, emptiedSlots, /expected .* found "/);
+  });
+
+  test('a reader that leaves a file open when slots are empty', async () => {
+    const open: Surgeons['open'] = async (disk, settings) => {
+      const opened = await openShard(disk, settings);
+      await opened.disk.open('identity.json', { create: false });
+      return opened;
+    };
+    await assertNoticed({ open }, emptiedSlots, /files were left open/);
   });
 
   test('a verify that skips the value files', async () => {

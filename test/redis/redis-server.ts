@@ -31,6 +31,11 @@ export interface RedisServer {
 export interface RedisOptions {
   /** `no` forgets everything at a restart. Default: `everysec`. */
   readonly appendOnly?: 'no' | 'everysec' | 'always';
+  /**
+   * Whether a restart without an append-only file brings back the last snapshot: whoever wants one asks for it (SAVE,
+   * BGSAVE), and an end by SIGTERM takes one. Default: no.
+   */
+  readonly snapshots?: boolean;
   /** Default: `noeviction`. */
   readonly evictionPolicy?: string;
   /** Default: no limit. */
@@ -144,7 +149,9 @@ async function launchProgram(
 function serverArguments(port: number, directory: string, options: RedisOptions): string[] {
   const appendOnly = options.appendOnly ?? 'everysec';
   return [
-    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
+    // A time that never comes: without one, SIGTERM takes no snapshot.
+    ...['--save', options.snapshots === true ? '1000000 1' : ''],
     ...['--appendonly', appendOnly === 'no' ? 'no' : 'yes'],
     ...['--appendfsync', appendOnly === 'no' ? 'everysec' : appendOnly],
     ...['--maxmemory-policy', options.evictionPolicy ?? 'noeviction'],
