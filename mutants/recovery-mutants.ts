@@ -72,13 +72,13 @@ export const recoveryMutants: readonly Mutant[] = [
   {
     name: 'values-cut-before-the-keys',
     file: 'src/journal/cut.ts',
-    text: `  await removeBeyond(files.keys, end);
+    text: `  await removeBeyond(files.disk, files.keys, end);
   if (end.keyBytes > 0) await withBlob(files.keys, end.section, (blob) => cutKeys(blob, files.pageSize, end.keyBytes));
-  await removeBeyond(files.values, end);
+  await removeBeyond(files.disk, files.values, end);
   if (end.keyBytes > 0) await withBlob(files.values, end.section, (blob) => cutTo(blob, end.valueBytes));`,
-    replacement: `  await removeBeyond(files.values, end);
+    replacement: `  await removeBeyond(files.disk, files.values, end);
   if (end.keyBytes > 0) await withBlob(files.values, end.section, (blob) => cutTo(blob, end.valueBytes));
-  await removeBeyond(files.keys, end);
+  await removeBeyond(files.disk, files.keys, end);
   if (end.keyBytes > 0) await withBlob(files.keys, end.section, (blob) => cutKeys(blob, files.pageSize, end.keyBytes));`,
     breaks: 'Value space is used again while a key record that names it is still on disk.',
     killer: { file: 'test/journal/recovery.test.ts', test: 'the key index is durable without the records' },

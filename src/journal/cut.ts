@@ -10,6 +10,9 @@
  * before value space is used again. A partial page is cut in three steps, each durable before the next (upstream
  * #3837): the new checksum in the unused slot with size 0; its size; the old slot's size set to 0. A crash anywhere
  * leaves a checksum that matches, and the same cut is made again.
+ *
+ * What is found cut already may have been cut by a process that died before its fsync: it is made durable all the same,
+ * or a power loss would bring it back behind a checkpoint that knows nothing of it.
  */
 import { assert } from '../base/assert.ts';
 import type { Blob } from '../blob/blob.ts';
@@ -22,6 +25,7 @@ import {
   physicalPageSize,
 } from '../blob/page.ts';
 import { crc32c } from '../codec/crc32c.ts';
+import type { Disk } from '../disk/disk.ts';
 import type { JournalEnd } from './journal-end.ts';
 import { type JournalFiles, withBlob } from './journal-files.ts';
 import { readPage } from './key-index.ts';
@@ -48,12 +52,12 @@ export async function settle(files: JournalFiles, durable: JournalEnd, adopted: 
   await files.disk.syncDirectory('');
 }
 
-/** Cuts both journals to `end`, which is durable. Does nothing where nothing lies beyond. */
+/** Cuts both journals to `end`, which is durable. Durable on return. */
 export async function cut(files: JournalFiles, end: JournalEnd): Promise<void> {
   for (const blobs of [files.keys, files.values]) await verifyRemovable(blobs, end);
-  await removeBeyond(files.keys, end);
+  await removeBeyond(files.disk, files.keys, end);
   if (end.keyBytes > 0) await withBlob(files.keys, end.section, (blob) => cutKeys(blob, files.pageSize, end.keyBytes));
-  await removeBeyond(files.values, end);
+  await removeBeyond(files.disk, files.values, end);
   if (end.keyBytes > 0) await withBlob(files.values, end.section, (blob) => cutTo(blob, end.valueBytes));
 }
 
@@ -72,9 +76,11 @@ async function verifyRemovable(blobs: SectionBlobs, end: JournalEnd): Promise<vo
 }
 
 /** Removes the sections behind the end, and its own when nothing of it is kept. */
-async function removeBeyond(blobs: SectionBlobs, end: JournalEnd): Promise<void> {
+async function removeBeyond(disk: Disk, blobs: SectionBlobs, end: JournalEnd): Promise<void> {
   const beyond = await sectionsBeyond(blobs, end);
   for (const section of [...beyond].reverse()) await blobs.remove(section);
+  if (beyond.length === 0 && (await disk.stat(blobs.partition)) !== undefined)
+    await disk.syncDirectory(blobs.partition);
 }
 
 async function sectionsBeyond(blobs: SectionBlobs, end: JournalEnd): Promise<readonly number[]> {
@@ -84,8 +90,7 @@ async function sectionsBeyond(blobs: SectionBlobs, end: JournalEnd): Promise<rea
 }
 
 async function cutTo(blob: Blob, size: number): Promise<void> {
-  if (blob.size === size) return;
-  await blob.truncate(size);
+  if (blob.size !== size) await blob.truncate(size);
   await blob.sync();
 }
 
