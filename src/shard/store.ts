@@ -9,9 +9,10 @@
  *    other slot is being written;
  * 3. opens the freezer: after a clean close without a scan, else at the checkpoint with roll-forward to the last record;
  * 4. cuts off the manifest's line of a rollover that was interrupted;
- * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint.
+ * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint;
+ * 6. writes the commit mark into its other slot too, if a crash tore that one.
  *
- * A crash in between repeats it. Nothing is appended before step 5 is done.
+ * A crash in between repeats it. Nothing is appended before the last step is done.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
@@ -64,6 +65,7 @@ export class Store {
       const store = new Store(deps, files, await openFreezer(deps, files.manifest, start));
       try {
         await store.#settle(start);
+        await files.mark.mendOther();
       } catch (error) {
         await store.freezer.release();
         throw error;

@@ -108,6 +108,11 @@ export class TwoSlotFile<T> {
     return this.#put(slot, value, sequence);
   }
 
+  /** Puts the value into the other slot too when that cannot be read: a torn one is not named for ever. */
+  async mendOther(): Promise<void> {
+    if (this.#newest.otherUnreadable) await this.write(this.#newest.value);
+  }
+
   /** Replaces the value; durable on return. One write at a time. */
   async write(value: T): Promise<void> {
     const slot = this.#newest.slot === 0 ? 1 : 0;

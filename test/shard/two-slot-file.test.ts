@@ -61,6 +61,22 @@ describe('a two-slot file', () => {
     }
   });
 
+  test('mends the slot that cannot be read, and only that', async () => {
+    for (const offset of [0, slotSpacing]) {
+      const disk = await written([10, 20]);
+      disk.mutate(path, (bytes) => bytes.fill(0xee, offset, offset + 30));
+      const file = await TwoSlotFile.open(disk, path, format);
+      const { value } = file.newest;
+      await file.mendOther();
+      const mended = disk.bytesOf(path);
+      await file.mendOther();
+      await file.close();
+      assert.deepEqual(await TwoSlotFile.damage(disk, path, format), []);
+      assert.equal(await newestIn(disk), value);
+      assert.deepEqual(disk.bytesOf(path), mended);
+    }
+  });
+
   test('refuses when neither slot can be read', async () => {
     const disk = await written([1, 2]);
     disk.mutate(path, (bytes) => bytes.fill(0));
