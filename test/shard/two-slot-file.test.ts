@@ -64,7 +64,7 @@ describe('a two-slot file', () => {
   test('mends the slot that cannot be read, and only that', async () => {
     for (const offset of [0, slotSpacing]) {
       const disk = await written([10, 20]);
-      disk.mutate(path, (bytes) => bytes.fill(0xee, offset, offset + 30));
+      disk.mutate(path, (bytes) => bytes.fill(0xee, offset, offset + 10));
       const file = await TwoSlotFile.open(disk, path, format);
       const { value } = file.newest;
       await file.mendOther();
