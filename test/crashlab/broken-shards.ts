@@ -91,7 +91,7 @@ export const brokenShards: readonly Broken[] = [
     'shard-failed-fsync-then-crash',
     'a checkpoint that was only readable is not written again',
     withoutRewriting(isFile('checkpoint')),
-    3,
+    5,
   ),
   crashing('shard-failed-fsync', 'no fsync of the key sections', withoutSync(isFile('key'))),
   {

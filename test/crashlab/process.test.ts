@@ -23,15 +23,22 @@ describe('the lab finds a worker', { concurrency: 2 }, () => {
     return killedWorker(fileURLToPath(new URL(program, import.meta.url)));
   }
 
-  test('that completes jobs before their records are written', async (t) => {
-    await assert.rejects(round(broken('./hasty-worker-program.ts'), 1, t.signal), (error) => {
-      return error instanceof Violation && /^(lost|older): /.test(error.message);
-    });
-  });
+  /** When a kill comes is drawn, what it meets is not: of three rounds one must find what is broken. */
+  async function findsIn(program: string, what: RegExp, signal: AbortSignal): Promise<void> {
+    for (let seed = 1; seed <= 3; seed++) {
+      try {
+        await round(broken(program), seed, signal);
+      } catch (error) {
+        assert.ok(error instanceof Violation && what.test(error.message), String(error));
+        return;
+      }
+    }
+    assert.fail('three rounds found nothing');
+  }
 
-  test('that takes every delivery of a job for the first', async (t) => {
-    await assert.rejects(round(broken('./forgetful-worker-program.ts'), 1, t.signal), (error) => {
-      return error instanceof Violation && /^doubled: /.test(error.message);
-    });
-  });
+  test('that completes jobs before their records are written', (t) =>
+    findsIn('./hasty-worker-program.ts', /^(lost|older): /, t.signal));
+
+  test('that takes every delivery of a job for the first', (t) =>
+    findsIn('./forgetful-worker-program.ts', /^doubled: /, t.signal));
 });
