@@ -38,14 +38,6 @@ export const recoveryMutants: readonly Mutant[] = [
     killer: { file: 'test/freezer/hazards/torn-pages.test.ts', test: 'holds for bytes of a killed process' },
   },
   {
-    name: 'adopted-bytes-not-fsynced',
-    file: 'src/journal/cut.ts',
-    text: 'await blob.writeMany([{ offset, bytes }]);\n  }\n  await blob.sync();',
-    replacement: 'await blob.writeMany([{ offset, bytes }]);\n  }',
-    breaks: 'What was adopted is written again but not made durable.',
-    killer: { file: 'test/journal/recovery.test.ts', test: 'are written again and made durable' },
-  },
-  {
     name: 'adopted-values-not-written-again',
     file: 'src/journal/cut.ts',
     text: 'rewrite(blob, from.valueBytes, section === adopted.section ? adopted.valueBytes : blob.size)',
