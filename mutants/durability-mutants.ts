@@ -277,4 +277,16 @@ export const durabilityMutants: readonly Mutant[] = [
     breaks: 'A failed commit ends while the other file is still being written, and recovery begins beneath it.',
     killer: { file: 'test/journal/oversized.test.ts', test: 'a commit waits for both files' },
   },
+  {
+    name: 'values-not-taken-back',
+    file: 'src/freezer/freezer.ts',
+    text: 'this.#oversized.values.retract(places);',
+    replacement: '',
+    breaks:
+      'Values of puts that were refused stay in the journal, and the next records do not lie where the last ended.',
+    killer: {
+      file: 'test/freezer/freezer.test.ts',
+      test: 'values of puts that found no room in memory are taken back',
+    },
+  },
 ];

@@ -1,5 +1,4 @@
 /** Chain heads from the key index alone: the newest record of each bucket is its head. */
-
 import { yieldToLoop } from '../base/yield.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';

@@ -29,7 +29,10 @@ export class FrameCoding<V> {
     this.#level = level;
   }
 
-  /** Checks the values' sizes. Without compression they are encoded only when they are appended, straight into the journal's buffer. */
+  /**
+   * Checks the values' sizes. Without compression they are encoded only when they are appended, straight into the
+   * journal's buffer.
+   */
   prepareMany(values: readonly V[]): PreparedValues | Promise<PreparedValues> {
     if (this.#level !== undefined) return this.#compressMany(values, this.#level);
     const sizes = values.map((value) => checkedSize(this.#codec.encodedSize(value)));

@@ -20,7 +20,6 @@
  *
  * Crash behaviour: see `recovery.ts`.
  */
-
 import { present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { Mutex } from '../base/mutex.ts';

@@ -3,6 +3,8 @@
  * asks for in large numbers goes in several groups, so that one is worked on while the disk reads for another.
  */
 import { present } from '../base/assert.ts';
+import { BlobError } from '../blob/blob-error.ts';
+import { DiskError } from '../disk/disk-error.ts';
 import type { Identifier, Lookup } from './lookup.ts';
 
 /** Identifiers of a group: enough to share the cost of a turn, few enough that several are under way. */
@@ -27,7 +29,7 @@ export class LookupGroups<V> {
     if (identifiers.length <= groupMax) return this.#join(identifiers);
     const parts: Promise<readonly Lookup<V>[]>[] = [];
     for (let at = 0; at < identifiers.length; at += groupMax) {
-      parts.push(this.#lookUp(identifiers.slice(at, at + groupMax)));
+      parts.push(this.#together(identifiers.slice(at, at + groupMax)));
     }
     return (await Promise.all(parts)).flat();
   }
@@ -61,11 +63,31 @@ export class LookupGroups<V> {
       if (isStarted) return;
       isStarted = true;
       if (this.#forming === group) this.#forming = undefined;
-      this.#lookUp(identifiers).then(resolve, reject);
+      this.#together(identifiers).then(resolve, reject);
     };
     const group = { identifiers, lookups: promise, start };
     this.#forming = group;
     process.nextTick(start);
     return group;
+  }
+
+  /** A disk that fails one of several fails it alone: each is tried by itself then. */
+  async #together(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
+    try {
+      return await this.#lookUp(identifiers);
+    } catch (error) {
+      if (identifiers.length === 1) throw error;
+      return Promise.all(identifiers.map((identifier) => this.#alone(identifier)));
+    }
+  }
+
+  async #alone(identifier: Identifier): Promise<Lookup<V>> {
+    try {
+      const [lookup] = await this.#lookUp([identifier]);
+      return present(lookup, 'an outcome');
+    } catch (error) {
+      if (!(error instanceof DiskError || error instanceof BlobError)) throw error;
+      return { kind: 'failed', error };
+    }
   }
 }

@@ -38,6 +38,9 @@ interface Tail {
 /** Sections above this are not cached: their page numbers would not fit a key. */
 const cachedSectionMax = 2 ** 20;
 
+/** Bytes of memory for pages that one reading leaves to the next. */
+const memoryKeptMax = 1 << 20;
+
 export class KeyIndex {
   readonly blobs: SectionBlobs;
   readonly #settings: KeyIndexSettings;
@@ -194,7 +197,7 @@ export class KeyIndex {
           if (!this.#fill(partial, (page) => pages.get(page)))
             failed(partial, this.#beyondEnd(section, partial.position));
         }
-        this.#memory = memory;
+        if (memory.length <= memoryKeptMax) this.#memory = memory;
       } finally {
         await this.blobs.release(section);
       }

@@ -22,7 +22,8 @@ export interface AppendedBatch {
 }
 
 /**
- * Appends the puts of a batch in their order, with one call, archived at `nowMs`. A put that cannot be decided or stored is refused alone.
+ * Appends the puts of a batch in their order, with one call, archived at `nowMs`. A put that cannot be decided or stored
+ * is refused alone.
  * Throws only when the freezer was poisoned; then nothing is known about the batch.
  */
 export async function appendBatch(

@@ -271,3 +271,22 @@ async function randomStore(jitterSeed: number, changes: Partial<FreezerSettings<
   await freezer.close();
   return disk;
 }
+
+test('values of puts that found no room in memory are taken back, and the next one lies where they were', async () => {
+  const disk = new SimulatedDisk();
+  const freezer = await create(disk, { tableChangesMax: 1 });
+  const first = await freezer.put(key('key0'), 0);
+  const { end } = freezer;
+  const entries = [1, 2, 3].map((value) => ({ key: key(`key${value}`), value }));
+  await assert.rejects(freezer.putMany(entries), { code: 'sync-required' });
+  assert.deepEqual(freezer.end, end);
+  await freezer.sync();
+  const next = await freezer.put(key('key9'), 9);
+  assert.deepEqual([next.section, next.offset], [first.section, first.offset + first.size]);
+  const checkpoint = await freezer.sync();
+  await freezer.release();
+  const again = await Freezer.open(disk, { ...namedSettings, tableChangesMax: 1 }, { kind: 'checkpoint', checkpoint });
+  const found = await again.getMany(['key0', 'key1', 'key9'].map((name) => ({ key: key(name) })));
+  assert.deepEqual(found, [0, undefined, 9]);
+  await again.release();
+});
