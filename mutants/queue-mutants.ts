@@ -101,7 +101,7 @@ export const queueMutants: readonly Mutant[] = [
   },
   {
     name: 'trusted-volume-not-published',
-    file: 'src/service/service.ts',
+    file: 'src/service/shard-unit.ts',
     text: 'replace: this.#config.trustVolume',
     replacement: 'replace: false',
     breaks: 'A volume that the operator trusts is never published, and is refused again at the next start.',

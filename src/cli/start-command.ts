@@ -116,16 +116,17 @@ class Start {
   async #service(config: Config): Promise<Service> {
     const level = this.#terminal.environment.PERMAFROST_LOG_LEVEL === undefined ? 'warn' : config.log.level;
     const notes = { write: (line: string) => void this.#terminal.notes.write(line) };
-    const logger = createLogger(level, { archive: config.archive, shard: config.shard }, notes);
+    const logger = createLogger(level, { archive: config.archive }, notes);
     const service = await startService(config, { logger });
     this.#stage.defer(async () => void (await service.stop()));
     void service.failed.then((error) => this.#lost.abort(workerFailed(error)));
-    const { epoch, records, recoveryMs } = service.status();
-    const found = records === 0 ? 'new' : `found ${countText(records)} records, checkpoint epoch ${epoch}`;
-    this.#say(
-      'Worker',
-      `archive "${config.archive}", shard ${config.shard} in ${config.dataDir}: ${found}, open in ${durationText(recoveryMs)}`,
-    );
+    for (const { shard, epoch, records, recoveryMs } of service.status().shards) {
+      const found = records === 0 ? 'new' : `found ${countText(records)} records, checkpoint epoch ${epoch}`;
+      this.#say(
+        'Worker',
+        `archive "${config.archive}", shard ${shard} in ${config.dataDir}: ${found}, open in ${durationText(recoveryMs)}`,
+      );
+    }
     return service;
   }
 
@@ -146,11 +147,12 @@ class Start {
     if (tally.stopped !== undefined) this.#say('Stopped', messageOf(tally.stopped));
     this.#say('Receipts', `${latencyText(tally.receiptLatencies)}, each after the fsync of its records`);
     const back = await this.#readBack(client, sample.chosen);
-    const { commits, epoch, records } = service.status();
-    this.#say(
-      'Commits',
-      `${countText(commits)}, checkpoint epoch ${epoch}, ${countText(records)} records in the archive`,
-    );
+    for (const { commits, epoch, records } of service.status().shards) {
+      this.#say(
+        'Commits',
+        `${countText(commits)}, checkpoint epoch ${epoch}, ${countText(records)} records in the archive`,
+      );
+    }
     this.#say('Metrics', `http://${service.http.host}:${service.http.port}/metrics`);
     return tally.stopped === undefined && tally.failed === 0 && archived > 0 && back.mismatches === 0;
   }

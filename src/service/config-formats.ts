@@ -1,4 +1,5 @@
 import { parseArchiveName } from '../protocol/names.ts';
+import { parseShardList } from './shard-list.ts';
 
 /** What a setting may be: each format throws with what it expects, never with the value (it may be a secret). */
 export type Format = (value: unknown) => void;
@@ -42,4 +43,12 @@ export function redisUrl(value: unknown): void {
 export function archiveName(value: unknown): void {
   text(value);
   parseArchiveName(String(value));
+}
+
+/** Numbers of shards, or the empty text for "not given". */
+export function shardList(value: unknown): void {
+  text(value);
+  if (value !== '' && parseShardList(String(value)) === undefined) {
+    throw new Error('must be numbers and ranges of shards, each shard once, as in 0-3 or 0,2,5');
+  }
 }

@@ -8,6 +8,7 @@ import {
   nonEmpty,
   powerOfTwoBetween,
   redisUrl,
+  shardList,
   text,
 } from './config-formats.ts';
 
@@ -37,6 +38,7 @@ const hourMs = 3_600_000;
 export const configSchema = {
   archive: setting('main', archiveName, 'Name of the archive: part of the queue names and Redis keys.'),
   shard: setting(0, integerBetween(0, shardCountMax - 1), 'Number of the shard that this worker owns.'),
+  shards: setting('', shardList, 'Several shards of one worker in place of `shard`, as in 0-3 or 0,2,5.'),
   dataDir: setting('./data', nonEmpty, 'Directory of the shards; a shard lives in shard-0000, shard-0001, … below it.'),
   trustVolume: setting(false, [true, false], 'Go on with this volume although Redis knows another or a newer one.'),
   redis: {

@@ -66,6 +66,9 @@ export function loadConfig(sources: ConfigSources): Config {
   if (checked.disk.resumeAboveBytes < checked.disk.pauseBelowBytes) {
     throw invalid('disk.resumeAboveBytes', 'the settings together', 'must not be below disk.pauseBelowBytes');
   }
+  if (checked.shards !== '' && checked.shard !== 0) {
+    throw invalid('shards', 'the settings together', 'stands in place of shard: give one of the two');
+  }
   if (checked.limits.replyBytesMax < checked.limits.valueBytesMax) {
     throw invalid('limits.replyBytesMax', 'the settings together', 'must not be below limits.valueBytesMax');
   }

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
 import type { PutOutcome } from '../protocol/receipts.ts';
 import type { LookupOutcome } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
@@ -39,8 +39,8 @@ const fastS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 const countBuckets = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000];
 
 /**
- * The metrics of one worker in a registry of their own, every name beginning with `permafrost_` (the process's own
- * metrics keep the names that every Node program gives them). Labels never carry keys, job ids or clients.
+ * The metrics of one shard in a registry of their own, every name beginning with `permafrost_`. Labels never carry keys,
+ * job ids or clients.
  */
 export class Metrics implements QueueObserver {
   readonly #registry = new Registry();
@@ -72,16 +72,11 @@ export class Metrics implements QueueObserver {
     this.#gauge('build_info', 'Always 1.', ['version', 'node']).set({ version, node: process.version }, 1);
     this.#addShardGauges(sources);
     this.#addWorkerGauges(sources);
-    collectDefaultMetrics({ register: this.#registry });
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  /** All metrics in the text format of Prometheus. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** All metrics as they are now. */
+  values(): Promise<MetricObjectWithValues<MetricValue<string>>[]> {
+    return this.#registry.getMetricsAsJSON();
   }
 
   commitDone(fact: { readonly putJobs: number; readonly durationS: number }): void {

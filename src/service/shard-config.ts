@@ -2,6 +2,17 @@ import { join } from 'node:path';
 import { parseArchiveName } from '../protocol/names.ts';
 import { type ShardSettings, shardDefaults } from '../shard/settings.ts';
 import type { Config } from './config-schema.ts';
+import { parseShardList } from './shard-list.ts';
+
+/** The shards that a worker with these settings owns, in the order of their numbers. */
+export function ownShards({ shard, shards }: Pick<Config, 'shard' | 'shards'>): readonly number[] {
+  return parseShardList(shards) ?? [shard];
+}
+
+/** The same in one text, as in `0-3`. */
+export function shownShards({ shard, shards }: Pick<Config, 'shard' | 'shards'>): string {
+  return shards === '' ? String(shard) : shards;
+}
 
 /** Where a shard lives. */
 export function shardDirectory(config: Pick<Config, 'dataDir' | 'shard'>): string {

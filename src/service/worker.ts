@@ -21,7 +21,7 @@ type Ending = { readonly signal: NodeJS.Signals } | { readonly failure: unknown 
  * A signal during the start ends it at once: opening a shard is safe to interrupt.
  */
 export async function runWorker(config: Config, options: RunOptions = {}): Promise<number> {
-  const logger = options.logger ?? createLogger(config.log.level, { archive: config.archive, shard: config.shard });
+  const logger = options.logger ?? createLogger(config.log.level, { archive: config.archive });
   using signals = listen();
   const starting = startService(config, { logger });
   const started = await Promise.race([starting.catch((error: unknown) => ({ failure: error })), signals.ended]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type ConfigSources, configFiles, loadConfig, maskedConfig, settings } from '../../src/service/config.ts';
 import { ConfigError } from '../../src/service/config-error.ts';
+import { ownShards } from '../../src/service/shard-config.ts';
 
 function refusal(sources: ConfigSources): ConfigError {
   try {
@@ -53,6 +54,18 @@ suite('config', () => {
     for (const name of ['key', 'env', 'flag'] as const) {
       assert.equal(new Set(settings.map((setting) => setting[name])).size, settings.length);
     }
+  });
+
+  test('knows the shards of a worker: one, a range, a list', () => {
+    const shards = (flags: Readonly<Record<string, string>>): readonly number[] => ownShards(loadConfig({ flags }));
+    assert.deepEqual(shards({}), [0]);
+    assert.deepEqual(shards({ shard: '7' }), [7]);
+    assert.deepEqual(shards({ shards: '0-3' }), [0, 1, 2, 3]);
+    assert.deepEqual(shards({ shards: '9,0-1,4' }), [0, 1, 4, 9]);
+    for (const text of ['0-', '3-1', '1,1', '0-2,1', ' 1', '01', '4096', 'all', ',']) {
+      assert.equal(refusal({ flags: { shards: text } }).details.key, 'shards', text);
+    }
+    assert.equal(refusal({ flags: { shards: '0-3', shard: '1' } }).details.key, 'shards');
   });
 
   const wrong: readonly (readonly [string, () => ConfigSources, string])[] = [

@@ -5,7 +5,7 @@ import { after, before, suite, test } from 'node:test';
 import { readyPage } from '../../src/service/health.ts';
 import { type HttpServer, serveHttp } from '../../src/service/http.ts';
 
-const health = { archive: 'main', shard: 0, warnings: [], pauses: [] };
+const health = { archive: 'main', warnings: [], shards: [] };
 
 suite('http', () => {
   let server: HttpServer;
@@ -24,10 +24,10 @@ suite('http', () => {
 
   test('says ready with 200, and not ready with 503 and the reasons', async () => {
     const ready = await ask('/readyz?verbose');
-    assert.deepEqual([ready.status, await ready.json()], [200, { ready: true, reasons: [], ...health }]);
+    assert.deepEqual([ready.status, await ready.json()], [200, { ready: true, reasons: [], pauses: [], ...health }]);
     reasons = ['starting', 'redis-unreachable'];
     const not = await ask('/readyz');
-    assert.deepEqual([not.status, await not.json()], [503, { ready: false, reasons, ...health }]);
+    assert.deepEqual([not.status, await not.json()], [503, { ready: false, reasons, pauses: [], ...health }]);
   });
 
   test('knows its pages and methods and nothing else', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loadConfig } from '../../src/service/config.ts';
 import { type MetricSources, Metrics, type ShardFacts } from '../../src/service/metrics.ts';
+import { metricsPage } from '../../src/service/metrics-page.ts';
 
 const facts: ShardFacts = {
   epoch: 7,
@@ -13,9 +15,9 @@ const facts: ShardFacts = {
   readOnly: false,
 };
 
-function metrics(sources: Partial<MetricSources> = {}): Metrics {
+function metrics(sources: Partial<MetricSources> = {}, shard = 3): Metrics {
   return new Metrics(
-    { archive: 'main', shard: 3, version: '1.2.3' },
+    { archive: 'main', shard, version: '1.2.3' },
     {
       shard: () => facts,
       freeBytes: () => 1000,
@@ -26,8 +28,13 @@ function metrics(sources: Partial<MetricSources> = {}): Metrics {
   );
 }
 
+/** As a scraper sees the metrics of these shards. */
+async function textOf(...shards: readonly Metrics[]): Promise<string> {
+  return (await metricsPage(loadConfig({ flags: { shards: '3-4' } }), shards).body()).text;
+}
+
 async function values(of: Metrics): Promise<ReadonlyMap<string, number>> {
-  const lines = (await of.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const lines = (await textOf(of)).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
     lines.map((line) => {
       const space = line.lastIndexOf(' ');
@@ -104,10 +111,20 @@ test('shows nothing, rather than a zero, for what is not known', async () => {
 });
 
 test('names everything of its own with the prefix, counters with _total, and carries archive and shard', async () => {
-  const text = await metrics().text();
+  const text = await textOf(metrics());
   for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
     assert.match(String(name), /^(permafrost|process|nodejs)_/);
     if (String(name).startsWith('permafrost_')) assert.equal(/_total$/.test(String(name)), type === 'counter', name);
   }
   assert.match(text, /permafrost_build_info\{version="1\.2\.3",node="v\d+\.\d+\.\d+",archive="main",shard="3"\} 1/);
+});
+
+test('tells each metric of several shards once, with a line for each, and the process once for all', async () => {
+  const text = await textOf(metrics(), metrics({ shard: () => ({ ...facts, epoch: 9 }) }, 4));
+  const helps = [...text.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name);
+  assert.equal(new Set(helps).size, helps.length);
+  assert.match(text, /^permafrost_checkpoint_epoch\{archive="main",shard="3"\} 7$/m);
+  assert.match(text, /^permafrost_checkpoint_epoch\{archive="main",shard="4"\} 9$/m);
+  assert.match(text, /^permafrost_put_wait_seconds_bucket\{le="\+Inf",archive="main",shard="4"\} 0$/m);
+  assert.equal(text.match(/^process_start_time_seconds\{archive="main",shard="3-4"\} /gm)?.length, 1);
 });

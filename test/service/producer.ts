@@ -19,13 +19,13 @@ export class Producer {
   readonly #archive: ArchiveName;
   readonly #list: string;
 
-  constructor(url: string, archive: string, list = 'test') {
+  constructor(url: string, archive: string, list = 'test', shard = 0) {
     this.#archive = parseArchiveName(archive);
     this.#list = list;
     this.redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
     const options = { connection: this.redis, prefix: queuePrefix };
-    this.puts = new Queue(putQueueName(this.#archive, 0), options);
-    this.lookups = new Queue(lookupQueueName(this.#archive, 0), options);
+    this.puts = new Queue(putQueueName(this.#archive, shard), options);
+    this.lookups = new Queue(lookupQueueName(this.#archive, shard), options);
     for (const emitter of [this.redis, this.puts, this.lookups]) emitter.on('error', () => {});
   }
 
