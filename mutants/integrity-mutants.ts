@@ -95,7 +95,7 @@ export const integrityMutants: readonly Mutant[] = [
   },
   {
     name: 'identity-checksum-not-checked',
-    file: 'src/shard/identity.ts',
+    file: 'src/shard/checked-document.ts',
     text: 'if (checksum !== checksumOf(document))',
     replacement: 'if (checksum === undefined)',
     breaks: 'A flipped bit in the identity file makes it the file of another shard.',

@@ -54,7 +54,7 @@ export const engineDefaults: EngineSettings = {
   tableChangesMax: 1_048_576,
 };
 
-const partitions = { keyPartition: 'key', valuePartition: 'value', tablePartition: 'table' } as const;
+export const partitions = { keyPartition: 'key', valuePartition: 'value', tablePartition: 'table' } as const;
 export const partitionNames: readonly string[] = Object.values(partitions);
 export const { tablePartition } = partitions;
 

@@ -4,8 +4,14 @@
  * A JSON file, for people too. The checksum covers the compact JSON of all other members, so a flipped bit is damage and
  * never another identity. The engine's parameters are part of the format: opened with others, a store would look empty.
  */
-import { crc32c } from '../codec/crc32c.ts';
 import type { Disk } from '../disk/disk.ts';
+import {
+  type DocumentFormat,
+  type DocumentMembers,
+  decodeDocument,
+  encodeDocument,
+  isObject,
+} from './checked-document.ts';
 import { readWhole, replaceFile } from './replace-file.ts';
 import { damaged, ShardError } from './shard-error.ts';
 
@@ -35,9 +41,7 @@ export interface Identity extends ExpectedIdentity {
 }
 
 export async function writeIdentity(disk: Disk, identity: Identity): Promise<void> {
-  const document = { format: formatVersion, ...documentOf(identity) };
-  const text = JSON.stringify({ ...document, checksum: checksumOf(document) }, undefined, 2);
-  await replaceFile(disk, identityFile, Buffer.from(`${text}\n`));
+  await replaceFile(disk, identityFile, encodeDocument(formatVersion, documentOf(identity)));
 }
 
 /** The identity, or undefined when the file is missing; an unknown version or a damaged file is a refusal. */
@@ -82,43 +86,27 @@ function documentOf(identity: Identity): Identity {
   return { archive, shard, instance, engine: { keySize, pageSize, compression }, created };
 }
 
-function checksumOf(document: object): string {
-  return crc32c(Buffer.from(JSON.stringify(document)))
-    .toString(16)
-    .padStart(8, '0');
-}
-
-function parse(bytes: Buffer): Identity {
-  const members = parseObject(bytes);
-  const { checksum, ...document } = members;
-  if (checksum !== checksumOf(document)) throw damaged(identityFile, 'its checksum does not match');
-  if (document.format !== formatVersion) {
-    const found = String(document.format);
+const documentFormat: DocumentFormat = {
+  version: formatVersion,
+  damaged: (finding, cause) => {
+    throw damaged(identityFile, finding, cause);
+  },
+  unknownVersion: (found) => {
     const message = `${identityFile}: format ${found} found, ${formatVersion} expected; use the version that wrote it`;
     throw new ShardError('version-unknown', message, {
       details: { path: identityFile, found, expected: formatVersion },
     });
-  }
-  if (!isIdentity(document)) throw damaged(identityFile, 'members are missing or have another type');
-  return documentOf(document);
+  },
+};
+
+function parse(bytes: Buffer): Identity {
+  const members = decodeDocument(bytes, documentFormat);
+  if (!isIdentity(members)) throw damaged(identityFile, 'members are missing or have another type');
+  return documentOf(members);
 }
 
-function parseObject(bytes: Buffer): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString());
-  } catch (error) {
-    throw damaged(identityFile, 'it is not JSON', error);
-  }
-  if (!isObject(value)) throw damaged(identityFile, 'it is not a JSON object');
-  return value;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isIdentity(value: Record<string, unknown>): value is Record<string, unknown> & Identity {
+/** Whether the members are those of an identity; a backup carries them too. */
+export function isIdentity(value: DocumentMembers): value is DocumentMembers & Identity {
   const engine = value.engine;
   return (
     typeof value.archive === 'string' &&
