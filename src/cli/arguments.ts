@@ -74,7 +74,11 @@ function firstSentence(text: string): string {
 
 function optionValue(name: string, spec: OptionSpec, value: unknown): boolean | number | string | undefined {
   if (spec.kind === 'flag') return value === true;
-  if (typeof value !== 'string') return spec.default;
+  if (typeof value !== 'string') {
+    if (spec.kind === 'text' && spec.required === true)
+      throw new UsageError('missing-option', `--${name} is missing: ${spec.summary}`);
+    return spec.default;
+  }
   if (spec.kind === 'count') return countOf(name, value, spec);
   if (spec.kind === 'choice' && !spec.choices.includes(value)) {
     throw new UsageError('invalid-option', `--${name} must be one of ${spec.choices.join(', ')}, not '${value}'`);

@@ -47,7 +47,13 @@ export interface OptionBase {
 
 export type OptionSpec =
   | (OptionBase & { readonly kind: 'flag' })
-  | (OptionBase & { readonly kind: 'text'; readonly placeholder: string; readonly default?: string })
+  | (OptionBase & {
+      readonly kind: 'text';
+      readonly placeholder: string;
+      readonly default?: string;
+      /** The command does not run without it. */
+      readonly required?: true;
+    })
   | (OptionBase & {
       readonly kind: 'count';
       readonly placeholder: string;
@@ -70,7 +76,9 @@ export type OperandTable = Readonly<Record<string, OperandSpec>>;
 
 type OptionValue<Spec extends OptionSpec> = Spec extends { readonly kind: 'flag' }
   ? boolean
-  : BareValue<Spec> | (Spec extends { readonly default: string | number } ? never : undefined);
+  :
+      | BareValue<Spec>
+      | (Spec extends { readonly default: string | number } | { readonly required: true } ? never : undefined);
 
 type BareValue<Spec extends OptionSpec> = Spec extends { readonly kind: 'count' }
   ? number
@@ -121,6 +129,7 @@ export type UsageErrorCode =
   | 'unknown-command'
   | 'unknown-option'
   | 'invalid-option'
+  | 'missing-option'
   | 'missing-operand'
   | 'unexpected-operand';
 

@@ -1,8 +1,11 @@
+import { backupCommand } from './backup-command.ts';
 import type { Command } from './command.ts';
 import { getCommand } from './get-command.ts';
 import { importCommand } from './import-command.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { putCommand } from './put-command.ts';
+import { rebuildCommand } from './rebuild-command.ts';
+import { restoreCommand } from './restore-command.ts';
 import { salvageCommand } from './salvage-command.ts';
 import { verifyCommand } from './verify-command.ts';
 import { workerCommand } from './worker-command.ts';
@@ -15,5 +18,8 @@ export const commands: readonly Command[] = [
   importCommand,
   verifyCommand,
   inspectCommand,
+  backupCommand,
+  restoreCommand,
+  rebuildCommand,
   salvageCommand,
 ];

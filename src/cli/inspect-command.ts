@@ -1,9 +1,8 @@
-import { shardSettings } from '../service/shard-config.ts';
 import type { Envelope } from '../shard/envelope.ts';
 import { type Inspection, inspectShard } from '../shard/inspect.ts';
 import { countText, sizeText } from './amounts.ts';
 import { defineCommand, exitCodes } from './command.ts';
-import { existingShard } from './offline-shard.ts';
+import { existingShard, pathOption } from './offline-shard.ts';
 import { configFrom, shardOptions } from './settings.ts';
 
 export const inspectCommand = defineCommand({
@@ -23,16 +22,21 @@ export const inspectCommand = defineCommand({
       summary: 'first records to show, without their values',
     },
     json: { kind: 'flag', summary: 'print it as JSON' },
+    ...pathOption,
     ...shardOptions,
   },
   examples: [
     { line: 'permafrost inspect --data-dir ./data', effect: 'see the state of shard 0' },
+    {
+      line: 'permafrost inspect --path /mnt/snapshot/shard-0000',
+      effect: 'see the state of a copy, whatever archive it is of',
+    },
     { line: 'permafrost inspect --sample 20 --json', effect: 'the same for a machine, with twenty records' },
   ],
   async run({ options }, terminal) {
     const config = configFrom(options, terminal.environment);
-    const { directory, disk } = await existingShard(config);
-    const found = await inspectShard(disk, shardSettings(config).engine, options.sample);
+    const { directory, disk, settings } = await existingShard(config, options.path);
+    const found = await inspectShard(disk, settings.engine, options.sample);
     const text = options.json ? `${JSON.stringify(document(directory, found), null, 2)}\n` : page(directory, found);
     terminal.output.write(text);
     return exitCodes.done;
@@ -80,6 +84,10 @@ function page(directory: string, found: Inspection): string {
     [
       '',
       `section ${checkpoint.section}: ${sizeText(checkpoint.keyBytes)} of keys, ${sizeText(saved.valueBytes)} of values`,
+    ],
+    [
+      'Backup',
+      found.lastBackupMs === undefined ? 'none yet' : `last one ${new Date(found.lastBackupMs).toISOString()}`,
     ],
     ...found.sample.map((record, index) => [index === 0 ? 'First' : '', sampleText(record)] as const),
   ];

@@ -1,33 +1,76 @@
 import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { messageOf } from '../base/errors.ts';
 import { silentLogger } from '../base/logger.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import type { Config } from '../service/config.ts';
-import { shardDirectory } from '../service/shard-config.ts';
-import { directoryLock, lockFile, lockOwnerFile, type OwnerLock } from '../shard/owner-lock.ts';
+import { shardDirectory, shardSettings } from '../service/shard-config.ts';
+import { withParameters } from '../shard/engine-settings.ts';
+import { type Identity, readIdentity } from '../shard/identity.ts';
+import { directoryLock, isLockFile, type OwnerLock } from '../shard/owner-lock.ts';
+import type { ShardSettings } from '../shard/settings.ts';
+import { prepareShardDirectory } from '../shard/shard-directory.ts';
 import type { StoreDeps } from '../shard/store.ts';
 import { CliError } from './cli-error.ts';
 import type { Terminal } from './command.ts';
 import { Progress } from './progress.ts';
 
+/** Option of the commands that take `existingShard`. */
+export const pathOption = {
+  path: {
+    kind: 'text',
+    placeholder: 'dir',
+    summary: "the shard's own directory, in place of --data-dir and --shard",
+  },
+} as const;
+
 /** A shard's directory, for commands that work on its files without a worker. */
 export interface OfflineShard {
   readonly directory: string;
+  readonly settings: ShardSettings;
   readonly disk: NodeDisk;
   readonly lock: OwnerLock;
 }
 
-/** The directory of the shard that the settings name; `unreadable-input` when there is nothing that a shard writes. */
-export async function existingShard(config: Config): Promise<OfflineShard> {
-  const directory = shardDirectory(config);
+/**
+ * The shard that the settings name, or the one in the directory `path`; `unreadable-input` when there is nothing that a
+ * shard writes.
+ */
+export async function existingShard(config: Config, path?: string): Promise<OfflineShard> {
+  const directory = path ?? shardDirectory(config);
   const disk = new NodeDisk(directory);
   const names = (await disk.list('')) ?? [];
   // To open an empty directory is to create a shard: that is for a worker to do.
-  if (names.some((name) => name !== lockFile && name !== lockOwnerFile))
-    return { directory, disk, lock: directoryLock(directory) };
+  if (!names.every(isLockFile))
+    return { directory, disk, lock: directoryLock(directory), settings: await settingsOf(config, disk, path) };
   throw new CliError(
     'unreadable-input',
     `there is no shard in ${directory}: name its data directory with --data-dir, and its number with --shard`,
   );
+}
+
+/** Of a shard that is named by its directory, its identity says what it is; otherwise it has to be what is configured. */
+async function settingsOf(config: Config, disk: NodeDisk, path: string | undefined): Promise<ShardSettings> {
+  const configured = shardSettings(config);
+  const identity = path === undefined ? undefined : await readIdentity(disk).catch(() => undefined);
+  return identity === undefined ? configured : settingsFor(configured, identity);
+}
+
+/** The settings that fit a shard, whatever archive it is of. */
+export function settingsFor(
+  configured: ShardSettings,
+  { archive, shard, engine }: Pick<Identity, 'archive' | 'shard' | 'engine'>,
+): ShardSettings {
+  return { ...configured, archive, shard, engine: withParameters(configured.engine, engine) };
+}
+
+/** Makes a directory for a command's result, durably, with what is missing above it. */
+export async function madeDirectory(directory: string): Promise<NodeDisk> {
+  try {
+    return await prepareShardDirectory(resolve(directory));
+  } catch (error) {
+    throw new CliError('unwritable-output', `${directory} cannot be made: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** What the commands on a shard's files need beside the disk. Quiet: what they find they tell themselves. */
@@ -91,6 +134,7 @@ export class PhaseProgress {
 }
 
 function unitOf(phase: string): string {
+  if (phase === 'copying') return 'bytes';
   if (phase.startsWith('table')) return 'buckets';
   return phase.startsWith('key index') ? 'sections' : 'records';
 }

@@ -1,15 +1,19 @@
-import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { messageOf } from '../base/errors.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import type { Loss } from '../freezer/salvage.ts';
-import { shardDirectory, shardSettings } from '../service/shard-config.ts';
+import { shardDirectory } from '../service/shard-config.ts';
 import { directoryLock } from '../shard/owner-lock.ts';
 import { salvageShard } from '../shard/salvage.ts';
 import { countText } from './amounts.ts';
-import { CliError } from './cli-error.ts';
 import { defineCommand, exitCodes, type Terminal, UsageError } from './command.ts';
-import { existingShard, PhaseProgress, storeDeps, unlessInterrupted } from './offline-shard.ts';
+import {
+  existingShard,
+  madeDirectory,
+  PhaseProgress,
+  pathOption,
+  storeDeps,
+  unlessInterrupted,
+} from './offline-shard.ts';
 import { configFrom, shardOptions } from './settings.ts';
 
 /** Losses that are told one by one. */
@@ -25,7 +29,7 @@ export const salvageCommand = defineCommand({
   operands: {
     target: { summary: 'data directory for the copy; its shard directory must be empty or missing', required: true },
   },
-  options: { json: { kind: 'flag', summary: 'print the counts as JSON' }, ...shardOptions },
+  options: { json: { kind: 'flag', summary: 'print the counts as JSON' }, ...pathOption, ...shardOptions },
   examples: [
     { line: 'permafrost salvage ./data-salvaged --data-dir ./data', effect: 'copy what is readable of shard 0' },
     {
@@ -35,15 +39,16 @@ export const salvageCommand = defineCommand({
   ],
   async run({ operands, options }, terminal) {
     const config = configFrom(options, terminal.environment);
-    const source = await existingShard(config);
-    const directory = shardDirectory({ ...config, dataDir: operands.target });
+    const source = await existingShard(config, options.path);
+    const { settings } = source;
+    const directory = shardDirectory({ dataDir: operands.target, shard: settings.shard });
     if (resolve(directory) === resolve(source.directory))
       throw new UsageError('invalid-option', 'the copy needs another directory than the shard');
     const progress = new PhaseProgress('salvage', terminal);
     const target = { disk: new NodeDisk(directory), lock: directoryLock(directory), ...storeDeps(terminal, progress) };
     const report = await unlessInterrupted(terminal, async () => {
-      await made(directory);
-      return salvageShard(source, target, shardSettings(config), lossTeller(progress, terminal));
+      await madeDirectory(directory);
+      return salvageShard(source, target, settings, lossTeller(progress, terminal));
     });
     progress.clear();
     if (report === undefined) {
@@ -56,14 +61,6 @@ export const salvageCommand = defineCommand({
     return lossCount === 0 ? exitCodes.done : exitCodes.negative;
   },
 });
-
-async function made(directory: string): Promise<void> {
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o750 });
-  } catch (error) {
-    throw new CliError('unwritable-output', `${directory} cannot be made: ${messageOf(error)}`, { cause: error });
-  }
-}
 
 function lossTeller(progress: PhaseProgress, terminal: Terminal): (loss: Loss) => void {
   let count = 0;

@@ -39,7 +39,10 @@ export function commandHelp(command: Command): string {
 
 export function usageLine(command: Command): string {
   const operands = Object.entries(command.operands).map(([name, spec]) => (spec.required ? `<${name}>` : `[${name}]`));
-  return ['permafrost', command.name, ...operands, '[options]'].join(' ');
+  const required = Object.entries(command.options).flatMap(([name, spec]) =>
+    spec.kind === 'text' && spec.required === true ? [`--${name} <${spec.placeholder}>`] : [],
+  );
+  return ['permafrost', command.name, ...operands, ...required, '[options]'].join(' ');
 }
 
 type Row = readonly [left: string, right: string];

@@ -37,7 +37,7 @@ import { checkpointFile, endOf, readCheckpointFile, type SavedCheckpoint } from 
 import { archiveKeySize, partitions, sectionFiles } from './engine-settings.ts';
 import { identityFile, readIdentity } from './identity.ts';
 import { lastBackupFile, writeLastSuccess } from './last-success.ts';
-import { lockFile, lockOwnerFile, type OwnerLock } from './owner-lock.ts';
+import { isLockFile, type OwnerLock } from './owner-lock.ts';
 import { unfinishedEnding } from './replace-file.ts';
 import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { readSection } from './section-reading.ts';
@@ -119,12 +119,12 @@ async function readSource(disk: Disk): Promise<Source> {
 
 const ownNames: readonly string[] = [
   ...[backupFile, unfinishedBackupFile].flatMap((name) => [name, name + unfinishedEnding]),
-  ...[partitions.keyPartition, partitions.valuePartition, lockFile, lockOwnerFile],
+  ...[partitions.keyPartition, partitions.valuePartition],
 ];
 
 /** Passes a directory that holds nothing but a backup, complete or not. */
 async function requireBackupDirectory(disk: Disk): Promise<void> {
-  const stray = ((await disk.list('')) ?? []).find((name) => !ownNames.includes(name));
+  const stray = ((await disk.list('')) ?? []).find((name) => !ownNames.includes(name) && !isLockFile(name));
   if (stray === undefined) return;
   const message = `the directory holds ${stray}, which is of no backup; nothing was changed; name another directory`;
   throw new BackupError('backup-mismatch', message, { details: { found: stray } });
@@ -216,7 +216,7 @@ class Backup {
     for await (const { keys, values } of readSection(part)) {
       await copy.append(keys, values);
       this.#copiedBytes += keys.length + values.length;
-      this.#deps.progress?.(this.#copiedBytes, this.#missingBytes, 'bytes');
+      this.#deps.progress?.(this.#copiedBytes, this.#missingBytes, 'copying');
     }
   }
 

@@ -6,6 +6,7 @@ import { readCommitMark } from './commit-mark.ts';
 import { type EngineSettings, freezerSettingsOf, withParameters } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { type Identity, identityFile, readIdentity } from './identity.ts';
+import { lastBackupFile, readLastSuccess } from './last-success.ts';
 import { SectionManifest } from './section-manifest.ts';
 import { recordCountOf } from './shard-checkpoint.ts';
 import { damaged } from './shard-error.ts';
@@ -26,6 +27,8 @@ export interface Inspection {
   readonly tableBytes: number;
   /** Records a bucket. */
   readonly tableLoad: number;
+  /** Wall clock of the end of the last backup; undefined for never. */
+  readonly lastBackupMs: number | undefined;
   /** The first records of the archive. */
   readonly sample: readonly Envelope[];
 }
@@ -49,6 +52,7 @@ export async function inspectShard(disk: Disk, engine: EngineSettings, sampleCou
     recordCount,
     tableBytes: await tableBytesOf(disk),
     tableLoad: saved.checkpoint.tableSize === 0 ? 0 : recordCount / saved.checkpoint.tableSize,
+    lastBackupMs: await readLastSuccess(disk, lastBackupFile),
     sample: await sampleOf(disk, withParameters(engine, identity.engine), sampleCount),
   };
 }

@@ -29,6 +29,11 @@ export interface HeldLock {
 export const lockFile = 'lock';
 export const lockOwnerFile = 'lock-owner';
 
+/** Whether a name is one of the lock's files, among them those that SQLite keeps while it is held. */
+export function isLockFile(name: string): boolean {
+  return name === lockFile || name.startsWith(`${lockFile}-`);
+}
+
 const sqliteBusy = 5;
 
 /** The lock of a real directory, which must exist. */

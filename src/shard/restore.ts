@@ -33,9 +33,10 @@ import {
   sectionFiles,
   withParameters,
 } from './engine-settings.ts';
-import { writeIdentity } from './identity.ts';
-import { lockFile, lockOwnerFile, type OwnerLock } from './owner-lock.ts';
+import { type EngineParameters, writeIdentity } from './identity.ts';
+import { isLockFile, type OwnerLock } from './owner-lock.ts';
 import { SectionManifest } from './section-manifest.ts';
+import { type ShardSettings, shardDefaults } from './settings.ts';
 import { tableBytesOf } from './store.ts';
 
 export interface RestoreTarget {
@@ -48,6 +49,7 @@ export interface RestoreTarget {
 export interface RestoreReport {
   readonly archive: string;
   readonly shard: number;
+  readonly engine: EngineParameters;
   /** Instance id of the restored shard. */
   readonly instance: string;
   /** Instance id of the shard that was backed up. */
@@ -57,6 +59,11 @@ export interface RestoreReport {
   readonly recordCount: number;
   readonly sectionCount: number;
   readonly bytes: number;
+}
+
+/** Settings to open the restored shard with, whatever is configured here. */
+export function restoredSettings({ archive, shard, engine }: RestoreReport): ShardSettings {
+  return { ...shardDefaults, archive, shard, engine: withParameters(engineDefaults, engine) };
 }
 
 /** Restores the backup's newest complete state. The target must exist and be empty (`target-in-use` otherwise). */
@@ -76,7 +83,7 @@ export async function restoreShard(backup: Disk, target: RestoreTarget): Promise
 }
 
 async function requireEmpty(disk: Disk): Promise<void> {
-  const found = ((await disk.list('')) ?? []).find((name) => name !== lockFile && name !== lockOwnerFile);
+  const found = ((await disk.list('')) ?? []).find((name) => !isLockFile(name));
   if (found === undefined) return;
   const message = `the directory to restore to must be empty, found ${found}; nothing was changed`;
   throw new BackupError('target-in-use', message, { details: { found } });
@@ -115,7 +122,8 @@ class Restoration {
     await this.#writeSmallFiles(instance);
     const keyBytes = sections.reduce((sum, copy) => sum + copy.keyBytes, 0);
     return {
-      ...{ archive: identity.archive, shard: identity.shard, instance, backedUpInstance: identity.instance },
+      ...{ archive: identity.archive, shard: identity.shard, engine: identity.engine },
+      ...{ instance, backedUpInstance: identity.instance },
       ...{ epoch: checkpoint.epoch, checkpointSavedAtMs, bytes: this.#totalBytes },
       recordCount: keyBytes / recordSize(archiveKeySize),
       sectionCount: sections.length,
@@ -168,7 +176,7 @@ class Restoration {
         await file.read(offset, bytes);
         found = crc32c(bytes, found);
         this.#doneBytes += bytes.length;
-        this.#target.progress?.(this.#doneBytes, this.#totalBytes, 'bytes');
+        this.#target.progress?.(this.#doneBytes, this.#totalBytes, 'copying');
         yield { offset, bytes };
       }
     } finally {
@@ -209,7 +217,8 @@ class Restoration {
       table: { resizeProgress: undefined, resizable: 0 },
       tableBytes: await tableBytesOf(disk),
       resizeFrequency: engineDefaults.tableResizeFrequency,
-      clean: true,
+      // The first opening looks through all of it.
+      clean: false,
       savedAtMs: checkpointSavedAtMs,
     });
     await file.close();
