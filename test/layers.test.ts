@@ -26,7 +26,12 @@ describe('the check of the layers', () => {
       'src/shard/d.ts': ["import { a } from '../base/a.ts';"],
       'src/queue/e.ts': ["import { c } from '../protocol/c.ts';", "import { d } from '../shard/d.ts';"],
       'src/client/f.ts': ["import { c } from '../protocol/c.ts';"],
-      'src/cli/g.ts': ["import { f } from '../client/f.ts';", "import { e } from '../queue/e.ts';"],
+      'src/jobs/h.ts': ["import { f } from '../client/f.ts';", "import { c } from '../protocol/c.ts';"],
+      'src/cli/g.ts': [
+        "import { f } from '../client/f.ts';",
+        "import { e } from '../queue/e.ts';",
+        "import { h } from '../jobs/h.ts';",
+      ],
     });
     assert.deepEqual(layerBreaches(sources), []);
   });
@@ -39,6 +44,9 @@ describe('the check of the layers', () => {
     ['a bare import for its effect', 'src/freezer/a.ts', 'src/shard/b.ts', "import '../shard/b.ts';"],
     ['an import at run time', 'src/queue/a.ts', 'src/cli/b.ts', "  await import('../cli/b.ts');"],
     ['the client that sees the engine', 'src/client/a.ts', 'src/freezer/b.ts', "import { b } from '../freezer/b.ts';"],
+    ['jobs that see the queue', 'src/jobs/a.ts', 'src/queue/b.ts', "import { b } from '../queue/b.ts';"],
+    ['jobs that see the engine', 'src/jobs/a.ts', 'src/shard/b.ts', "import { b } from '../shard/b.ts';"],
+    ['the client that sees jobs', 'src/client/a.ts', 'src/jobs/b.ts', "import { b } from '../jobs/b.ts';"],
     ['the client that sees the queue', 'src/client/a.ts', 'src/queue/b.ts', "import { b } from '../queue/b.ts';"],
     ['the service that sees the client', 'src/service/a.ts', 'src/client/b.ts', "import { b } from '../client/b.ts';"],
     ['the engine that sees the wire', 'src/shard/a.ts', 'src/protocol/b.ts', "import { b } from '../protocol/b.ts';"],
