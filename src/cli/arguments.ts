@@ -37,12 +37,13 @@ interface Typed {
 }
 
 function typed(command: Pick<Command, 'options'>, words: readonly string[]): Typed {
-  const options: Record<string, { type: 'boolean' | 'string'; short?: string }> = {
+  const options: Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: boolean }> = {
     help: { type: 'boolean', short: 'h' },
   };
   for (const [name, spec] of Object.entries(command.options)) {
     options[name] = {
       type: spec.kind === 'flag' ? 'boolean' : 'string',
+      multiple: spec.kind === 'list',
       ...(spec.short === undefined ? {} : { short: spec.short }),
     };
   }
@@ -72,13 +73,16 @@ function firstSentence(text: string): string {
   return `${line.charAt(0).toLowerCase()}${line.slice(1)}`.replace(/\.$/, '');
 }
 
-function optionValue(name: string, spec: OptionSpec, value: unknown): boolean | number | string | undefined {
+function optionValue(
+  name: string,
+  spec: OptionSpec,
+  value: unknown,
+): boolean | number | string | readonly string[] | undefined {
   if (spec.kind === 'flag') return value === true;
-  if (typeof value !== 'string') {
-    if (spec.kind === 'text' && spec.required === true)
-      throw new UsageError('missing-option', `--${name} is missing: ${spec.summary}`);
-    return spec.default;
-  }
+  if (value === undefined && 'required' in spec && spec.required === true)
+    throw new UsageError('missing-option', `--${name} is missing: ${spec.summary}`);
+  if (spec.kind === 'list') return Array.isArray(value) ? value : [];
+  if (typeof value !== 'string') return spec.default;
   if (spec.kind === 'count') return countOf(name, value, spec);
   if (spec.kind === 'choice' && !spec.choices.includes(value)) {
     throw new UsageError('invalid-option', `--${name} must be one of ${spec.choices.join(', ')}, not '${value}'`);

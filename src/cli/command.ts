@@ -54,6 +54,8 @@ export type OptionSpec =
       /** The command does not run without it. */
       readonly required?: true;
     })
+  /** May be given several times; at least once if it is required. */
+  | (OptionBase & { readonly kind: 'list'; readonly placeholder: string; readonly required?: true })
   | (OptionBase & {
       readonly kind: 'count';
       readonly placeholder: string;
@@ -76,9 +78,11 @@ export type OperandTable = Readonly<Record<string, OperandSpec>>;
 
 type OptionValue<Spec extends OptionSpec> = Spec extends { readonly kind: 'flag' }
   ? boolean
-  :
-      | BareValue<Spec>
-      | (Spec extends { readonly default: string | number } | { readonly required: true } ? never : undefined);
+  : Spec extends { readonly kind: 'list' }
+    ? readonly string[]
+    :
+        | BareValue<Spec>
+        | (Spec extends { readonly default: string | number } | { readonly required: true } ? never : undefined);
 
 type BareValue<Spec extends OptionSpec> = Spec extends { readonly kind: 'count' }
   ? number

@@ -1,8 +1,10 @@
+import { archiveJobsCommand } from './archive-jobs-command.ts';
 import { backupCommand } from './backup-command.ts';
 import type { Command } from './command.ts';
 import { getCommand } from './get-command.ts';
 import { importCommand } from './import-command.ts';
 import { inspectCommand } from './inspect-command.ts';
+import { jobsCommand } from './jobs-command.ts';
 import { putCommand } from './put-command.ts';
 import { rebuildCommand } from './rebuild-command.ts';
 import { restoreCommand } from './restore-command.ts';
@@ -16,6 +18,8 @@ export const commands: readonly Command[] = [
   putCommand,
   getCommand,
   importCommand,
+  archiveJobsCommand,
+  jobsCommand,
   verifyCommand,
   inspectCommand,
   backupCommand,

@@ -40,7 +40,7 @@ export function commandHelp(command: Command): string {
 export function usageLine(command: Command): string {
   const operands = Object.entries(command.operands).map(([name, spec]) => (spec.required ? `<${name}>` : `[${name}]`));
   const required = Object.entries(command.options).flatMap(([name, spec]) =>
-    spec.kind === 'text' && spec.required === true ? [`--${name} <${spec.placeholder}>`] : [],
+    'required' in spec && spec.required === true ? [`--${name} <${spec.placeholder}>`] : [],
   );
   return ['permafrost', command.name, ...operands, ...required, '[options]'].join(' ');
 }
@@ -63,6 +63,7 @@ function optionLeft(name: string, spec: OptionSpec): string {
 }
 
 function optionRight(spec: OptionSpec): string {
+  if (spec.kind === 'list') return `${spec.summary}; may be repeated`;
   return spec.kind === 'flag' || spec.default === undefined ? spec.summary : `${spec.summary} (${spec.default})`;
 }
 

@@ -21,8 +21,8 @@ export interface ArchiveJobsOptions {
   readonly prefix?: string | undefined;
   /** The Redis that the queue lives in; a connection of its own is opened. */
   readonly redis: string | RedisAddress;
-  /** A client of the archive. It stays open. */
-  readonly client: Pick<Client, 'put' | 'lookupMany'>;
+  /** A client of the archive. It stays open. A dry run needs none. */
+  readonly client?: Pick<Client, 'put' | 'lookupMany'> | undefined;
   /** Default: both. */
   readonly states?: readonly FinishedState[] | undefined;
   /** Only jobs that finished so long ago. Default: 0. */
@@ -113,6 +113,8 @@ export async function archiveFinishedJobs(
   const { clock = systemClock, logger = silentLogger } = dependencies;
   const queues = addressesOf(options);
   const settings = settle(options);
+  if (options.client === undefined && options.dryRun !== true)
+    throw new JobsError('invalid-options', 'without a client only a dry run is possible');
   const perSecond = options.jobsPerSecondMax;
   const pace = new Pace(clock, perSecond && whole('jobsPerSecondMax', perSecond, 1, 1_000_000));
   const interval = options.watchIntervalMs;
