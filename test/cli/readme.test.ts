@@ -26,7 +26,7 @@ test('the example of producer and reader passes the type checker', () => {
 });
 
 test('the table of commands has each command, in its order', () => {
-  const rows = [...readme.matchAll(/^\| `permafrost (\w+)/gm)].map((match) => match[1]);
+  const rows = [...readme.matchAll(/^\| `permafrost ([\w-]+)/gm)].map((match) => match[1]);
   assert.deepEqual(
     rows,
     commands.map(({ name }) => name),
