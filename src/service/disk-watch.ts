@@ -11,11 +11,17 @@ export interface DiskWatchSettings {
   readonly checkIntervalMs: number;
 }
 
+/** What a file system says of itself, in bytes. */
+export interface DiskSpace {
+  readonly free: number;
+  readonly size: number;
+}
+
 export interface DiskWatchDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Bytes that are free at the path; the file system's own answer unless a test says otherwise. */
-  readonly freeBytes?: (path: string) => Promise<number>;
+  /** The space at the path; the file system's own answer unless a test says otherwise. */
+  readonly space?: (path: string) => Promise<DiskSpace>;
 }
 
 /**
@@ -28,7 +34,7 @@ export class DiskWatch {
   readonly #deps: DiskWatchDeps;
   readonly #changed: (low: boolean) => void;
   #timer: Timer | undefined;
-  #free: number | undefined;
+  #space: DiskSpace | undefined;
   #low = false;
   #stopped = false;
 
@@ -42,9 +48,9 @@ export class DiskWatch {
     return this.#low;
   }
 
-  /** Bytes that were free when last looked; `undefined` before the first look. */
-  get free(): number | undefined {
-    return this.#free;
+  /** What there was when last looked; `undefined` before the first look. */
+  get space(): DiskSpace | undefined {
+    return this.#space;
   }
 
   /** Looks at once, and then on and on. Resolves after the first look. */
@@ -62,22 +68,23 @@ export class DiskWatch {
   async #look(): Promise<void> {
     const { path, pauseBelowBytes, resumeAboveBytes } = this.#settings;
     try {
-      this.#free = await (this.#deps.freeBytes ?? freeBytes)(path);
+      this.#space = await (this.#deps.space ?? spaceAt)(path);
     } catch (error) {
       this.#deps.logger.warn({ error }, 'free-space-unknown');
       return;
     }
-    const low = this.#low ? this.#free < resumeAboveBytes : this.#free < pauseBelowBytes;
+    const { free } = this.#space;
+    const low = this.#low ? free < resumeAboveBytes : free < pauseBelowBytes;
     if (low === this.#low || this.#stopped) return;
     this.#low = low;
-    const fields = { freeBytes: this.#free, pauseBelowBytes, resumeAboveBytes };
+    const fields = { freeBytes: free, pauseBelowBytes, resumeAboveBytes };
     if (low) this.#deps.logger.error(fields, 'disk-low');
     else this.#deps.logger.info(fields, 'disk-has-room');
     this.#changed(low);
   }
 }
 
-async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
+async function spaceAt(path: string): Promise<DiskSpace> {
+  const { bavail, blocks, bsize } = await statfs(path);
+  return { free: bavail * bsize, size: blocks * bsize };
 }

@@ -2,7 +2,9 @@ import { Counter, Gauge, Histogram, type MetricObjectWithValues, type MetricValu
 import type { PutOutcome } from '../protocol/receipts.ts';
 import type { LookupOutcome } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
+import type { RedisWarning } from '../queue/redis-check.ts';
 import type { RedisTrouble } from '../queue/redis-trouble.ts';
+import type { DiskSpace } from './disk-watch.ts';
 
 /** What the gauges show of a shard; read at each scrape. */
 export interface ShardFacts {
@@ -27,7 +29,9 @@ export type EngineOperation = 'put' | 'get' | 'has' | 'unnecessary-read' | 'unne
 /** What the gauges show; read at each scrape. A part that is not known yet is left out. */
 export interface MetricSources {
   shard(): ShardFacts | undefined;
-  freeBytes(): number | undefined;
+  diskSpace(): DiskSpace | undefined;
+  /** What is wrong with how this Redis is set up; `undefined` until it was looked at. */
+  redisWarnings(): readonly RedisWarning[] | undefined;
   /** Reasons for which no puts are fetched. */
   pauses(): readonly string[];
   /** Jobs by queue (`put`, `lookup`) and state; rejects when Redis does not answer. */
@@ -35,6 +39,7 @@ export interface MetricSources {
 }
 
 const pauseReasons = ['low-disk', 'shard', 'held', 'redis'] as const;
+const unsuitableReasons = ['old-version', 'may-evict', 'no-append-only-file'] as const;
 const fastS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const countBuckets = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000];
 
@@ -156,7 +161,13 @@ export class Metrics implements QueueObserver {
   }
 
   #addWorkerGauges(sources: MetricSources): void {
-    this.#shown('disk_free_bytes', 'Bytes free below the archive.', () => sources.freeBytes());
+    this.#shown('disk_free_bytes', 'Bytes free below the archive.', () => sources.diskSpace()?.free);
+    this.#shown('disk_size_bytes', 'Bytes of the file system of the archive.', () => sources.diskSpace()?.size);
+    const unsuitable = this.#gauge('redis_unsuitable', '1 for each fault of how Redis is set up.', ['reason'], () => {
+      const codes = sources.redisWarnings()?.map(({ code }) => code);
+      for (const reason of codes === undefined ? [] : unsuitableReasons)
+        unsuitable.set({ reason }, Number(codes?.includes(reason)));
+    });
     const paused = this.#gauge('intake_paused', '1 while puts are not fetched, by reason.', ['reason'], () => {
       const reasons = sources.pauses();
       for (const reason of pauseReasons) paused.set({ reason }, reasons.includes(reason) ? 1 : 0);

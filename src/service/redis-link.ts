@@ -30,7 +30,7 @@ export class RedisLink {
   readonly connection: Redis;
   readonly #config: Config;
   readonly #deps: RedisLinkDeps;
-  #warnings: readonly RedisWarning[] = [];
+  #warnings: readonly RedisWarning[] | undefined;
 
   constructor(config: Config, deps: RedisLinkDeps) {
     this.#config = config;
@@ -45,8 +45,8 @@ export class RedisLink {
     return connection;
   }
 
-  /** What is wrong with this Redis. */
-  get warnings(): readonly RedisWarning[] {
+  /** What is wrong with this Redis; `undefined` until it was looked at. */
+  get warnings(): readonly RedisWarning[] | undefined {
     return this.#warnings;
   }
 
@@ -77,10 +77,10 @@ export class RedisLink {
 
   async #look(): Promise<RedisFacts> {
     const facts = await readRedisFacts(this.connection);
-    this.#warnings = redisWarnings(facts);
+    const warnings = redisWarnings(facts);
+    this.#warnings = warnings;
     this.#deps.logger.info({ version: facts.version, memoryBytesMax: facts.memoryBytesMax }, 'redis-connected');
-    for (const { code, message } of this.#warnings)
-      this.#deps.logger.error({ code, reason: message }, 'redis-unsuitable');
+    for (const { code, message } of warnings) this.#deps.logger.error({ code, reason: message }, 'redis-unsuitable');
     return facts;
   }
 }

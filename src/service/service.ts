@@ -94,7 +94,7 @@ class WorkerService implements Service {
       for (const unit of this.#units) unit.diskChanged(low);
     });
     const unitDeps = {
-      ...{ ...deps, link: this.#link, freeBytes: () => this.#diskWatch.free },
+      ...{ ...deps, link: this.#link, diskSpace: () => this.#diskWatch.space },
       failed: (error: ServiceError) => this.#failure.resolve(error),
     };
     this.#units = ownShards(config).map((shard) => new ShardUnit({ ...config, shard }, unitDeps));
@@ -156,7 +156,7 @@ class WorkerService implements Service {
     if (!(await this.#link.answers())) reasons.push('redis-unreachable');
     return {
       ...{ archive: this.#config.archive, reasons, shards: this.#units.map((unit) => unit.health) },
-      warnings: this.#link.warnings.map(({ message }) => message),
+      warnings: this.#link.warnings?.map(({ message }) => message) ?? [],
     };
   }
 

@@ -28,6 +28,7 @@ import { prepareShardDirectory } from '../shard/shard-directory.ts';
 import type { ShardHooks, ShardState } from '../shard/shard-hooks.ts';
 import type { PublishedCheckpoint } from '../shard/start-up.ts';
 import type { Config } from './config.ts';
+import type { DiskSpace } from './disk-watch.ts';
 import type { ShardHealth } from './health.ts';
 import type { ServiceLogger } from './log.ts';
 import { Metrics, type ShardFacts } from './metrics.ts';
@@ -61,8 +62,8 @@ export interface ShardUnitDeps {
   readonly clock: Clock;
   readonly logger: ServiceLogger;
   readonly link: RedisLink;
-  /** Bytes that are free on the disk, if known. */
-  readonly freeBytes: () => number | undefined;
+  /** What there is on the disk, if known. */
+  readonly diskSpace: () => DiskSpace | undefined;
   /** Called when this shard cannot go on by itself. */
   readonly failed: (error: ServiceError) => void;
 }
@@ -275,7 +276,8 @@ export class ShardUnit {
       { archive: this.#archive, shard: this.number, version: packageVersion() },
       {
         shard: () => this.#facts(),
-        freeBytes: this.#deps.freeBytes,
+        diskSpace: this.#deps.diskSpace,
+        redisWarnings: () => this.#deps.link.warnings,
         pauses: () => this.#pauses(),
         jobCounts: () => this.#jobCounts(),
       },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { silentLogger } from '../../src/base/logger.ts';
-import { DiskWatch } from '../../src/service/disk-watch.ts';
+import { type DiskSpace, DiskWatch } from '../../src/service/disk-watch.ts';
 import { ManualClock } from '../simulation/manual-clock.ts';
 
 const settings = { path: tmpdir(), pauseBelowBytes: 100, resumeAboveBytes: 200, checkIntervalMs: 1000 };
@@ -12,11 +12,11 @@ test('tells once that the disk is low and once that it has room, with a gap betw
   const changes: boolean[] = [];
   let free = 100;
   let looked = Promise.withResolvers<void>();
-  const freeBytes = async (): Promise<number> => {
+  const space = async (): Promise<DiskSpace> => {
     queueMicrotask(() => queueMicrotask(looked.resolve));
-    return free;
+    return { free, size: 1000 };
   };
-  const watch = new DiskWatch(settings, { clock, logger: silentLogger, freeBytes }, (low) => changes.push(low));
+  const watch = new DiskWatch(settings, { clock, logger: silentLogger, space }, (low) => changes.push(low));
   await watch.start();
   const low: boolean[] = [];
   for (free of [99, 50, 150, 199, 200, 150, 99]) {
@@ -35,16 +35,17 @@ test('tells once that the disk is low and once that it has room, with a gap betw
 test('changes nothing while the disk does not answer', async () => {
   const clock = new ManualClock();
   const changes: boolean[] = [];
-  const freeBytes = (): Promise<number> => Promise.reject(new Error('EIO'));
-  const watch = new DiskWatch(settings, { clock, logger: silentLogger, freeBytes }, (low) => changes.push(low));
+  const space = (): Promise<DiskSpace> => Promise.reject(new Error('EIO'));
+  const watch = new DiskWatch(settings, { clock, logger: silentLogger, space }, (low) => changes.push(low));
   await watch.start();
-  assert.deepEqual([changes, watch.free, clock.pendingTimers], [[], undefined, 1]);
+  assert.deepEqual([changes, watch.space, clock.pendingTimers], [[], undefined, 1]);
   watch.stop();
 });
 
 test('asks the file system itself', async () => {
   const watch = new DiskWatch(settings, { clock: new ManualClock(), logger: silentLogger }, () => {});
   await watch.start();
-  assert.ok((watch.free ?? 0) > 0);
+  const { free, size } = watch.space ?? { free: 0, size: 0 };
+  assert.ok(free > 0 && size > free, `${free} of ${size}`);
   watch.stop();
 });

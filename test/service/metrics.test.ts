@@ -20,7 +20,8 @@ function metrics(sources: Partial<MetricSources> = {}, shard = 3): Metrics {
     { archive: 'main', shard, version: '1.2.3' },
     {
       shard: () => facts,
-      freeBytes: () => 1000,
+      diskSpace: () => ({ free: 1000, size: 4000 }),
+      redisWarnings: () => [{ code: 'may-evict', message: 'it may' }],
       pauses: () => ['redis'],
       jobCounts: async () => [{ queue: 'put', state: 'waiting', count: 9 }],
       ...sources,
@@ -90,24 +91,29 @@ test('shows the state of shard, disk, queues and intake at each scrape', async (
       'permafrost_resize_progress_ratio',
       'permafrost_engine_operations_total{operation="unnecessary-read"}',
       'permafrost_disk_free_bytes',
+      'permafrost_disk_size_bytes',
+      'permafrost_redis_unsuitable{reason="may-evict"}',
+      'permafrost_redis_unsuitable{reason="old-version"}',
       'permafrost_queue_jobs{queue="put",state="waiting"}',
       'permafrost_intake_paused{reason="redis"}',
       'permafrost_intake_paused{reason="low-disk"}',
     ].map((name) => now.get(name)),
-    [7, 3, 0, 0.5, 1, 1000, 9, 1, 0],
+    [7, 3, 0, 0.5, 1, 1000, 4000, 1, 0, 9, 1, 0],
   );
 });
 
 test('shows nothing, rather than a zero, for what is not known', async () => {
   const unknown = {
     shard: () => undefined,
-    freeBytes: () => undefined,
+    diskSpace: () => undefined,
+    redisWarnings: () => undefined,
     jobCounts: () => Promise.reject(new Error('no Redis')),
   };
   const now = await values(metrics(unknown));
-  for (const name of ['permafrost_checkpoint_epoch', 'permafrost_disk_free_bytes'])
+  for (const name of ['permafrost_checkpoint_epoch', 'permafrost_disk_free_bytes', 'permafrost_disk_size_bytes'])
     assert.equal(now.get(name), undefined);
-  assert.equal([...now.keys()].filter((name) => name.startsWith('permafrost_queue_jobs')).length, 0);
+  const absent = [...now.keys()].filter((name) => /^permafrost_(queue_jobs|redis_unsuitable)/.test(name));
+  assert.deepEqual(absent, []);
 });
 
 test('names everything of its own with the prefix, counters with _total, and carries archive and shard', async () => {
