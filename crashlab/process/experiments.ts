@@ -3,6 +3,7 @@ import { drainingWorker } from './draining-worker.ts';
 import { failingSync } from './failing-sync.ts';
 import { fullDisk } from './full-disk.ts';
 import { blockedWorker, stoppedWorker } from './halted-worker.ts';
+import { killedBackup } from './killed-backup.ts';
 import { killedWorker } from './killed-worker.ts';
 import { clonedVolume, sharedVolume } from './two-workers.ts';
 
@@ -15,4 +16,5 @@ export const processExperiments: readonly Experiment[] = [
   sharedVolume,
   clonedVolume,
   drainingWorker,
+  killedBackup,
 ];

@@ -1,5 +1,6 @@
 /** The experiments with a whole shard on a simulated disk. */
 import type { Experiment } from '../experiment.ts';
+import { backupExperiments } from './shard-backup.ts';
 import { checkpointExperiment } from './shard-checkpoints.ts';
 import { clockExperiment, conflictExperiment } from './shard-conflicts.ts';
 import { crashExperiments } from './shard-crashes.ts';
@@ -12,6 +13,7 @@ export const simulatedShardExperiments: readonly Experiment[] = [
   ...crashExperiments(),
   ...offlineExperiments,
   salvageExperiment,
+  ...backupExperiments,
   fullDiskExperiment,
   conflictExperiment,
   clockExperiment,

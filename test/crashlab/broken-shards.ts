@@ -1,5 +1,6 @@
 /** Shards that are broken on purpose, as experiments: each must end in a violation. */
 import type { Experiment, Round, Work } from '../../crashlab/experiment.ts';
+import { backupRound, restoreRound } from '../../crashlab/simulated/shard-backup.ts';
 import { checkpointRound } from '../../crashlab/simulated/shard-checkpoints.ts';
 import { clockRound, conflictRound } from '../../crashlab/simulated/shard-conflicts.ts';
 import { crashExperiments, type Disturb } from '../../crashlab/simulated/shard-crashes.ts';
@@ -38,6 +39,19 @@ const deafToFullDisks: Disturb = (disk) =>
     write: (offset, bytes) => file.write(offset, bytes).catch(() => {}),
     writeMany: (writes) => file.writeMany(writes).catch(() => {}),
   }));
+
+/** Leaves out the sync of a directory. */
+function withoutDirectorySync(directory: string): Disturb {
+  return (disk) =>
+    new Proxy(disk, {
+      get(target, name) {
+        if (name === 'syncDirectory')
+          return async (path: string) => (path === directory ? undefined : target.syncDirectory(path));
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+}
 
 /** Salvages into a copy that never looks unfinished. */
 function salvageUnmarked(round: Round): Promise<Work> {
@@ -100,6 +114,18 @@ export const brokenShards: readonly Broken[] = [
   },
   { name: 'shard-salvage: a copy without its mark', run: salvageUnmarked },
   { name: 'shard-salvage: losses that are not told', seed: 5, run: salvageSilently },
+  {
+    name: 'shard-backup: no fsync of the copied values',
+    run: (round) => backupRound(round, withoutSync(isFile('value'))),
+  },
+  {
+    name: 'shard-backup: no fsync of the directory of the keys',
+    run: (round) => backupRound(round, withoutDirectorySync('key')),
+  },
+  {
+    name: 'shard-restore: no fsync of the key sections',
+    run: (round) => restoreRound(round, withoutSync(isFile('key'))),
+  },
   { name: 'shard-full-disk: writes that failed count as done', run: (round) => fullDiskRound(round, deafToFullDisks) },
   { name: 'shard-checkpoints: what Redis published does not count', run: (round) => checkpointRound(round, true) },
   {
