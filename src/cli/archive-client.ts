@@ -4,9 +4,6 @@ import type { Client } from '../client/client.ts';
 import type { ClientOptions, RedisAddress } from '../client/settings.ts';
 import type { Config } from '../service/config.ts';
 
-/** Shards that the commands' clients put to and ask: there is no setting for more. */
-export const clientShardCount = 1;
-
 /** A client of the archive that the settings name. Errors: ClientError `connection`, ProtocolError `invalid-name`. */
 export async function connectClient(
   config: Config,
@@ -20,7 +17,6 @@ export async function connectClient(
     archive,
     limits,
     redis: redisAddress(config),
-    shardCount: clientShardCount,
     name: 'cli',
     closeTimeoutMs: 2000,
   };

@@ -3,7 +3,7 @@ import { messageOf } from '../base/errors.ts';
 import type { FoundRecord, LookupTarget } from '../client/lookups.ts';
 import { parseCursor } from '../protocol/cursor-text.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { clientShardCount, connectClient } from './archive-client.ts';
+import { connectClient } from './archive-client.ts';
 import { CliError } from './cli-error.ts';
 import { defineCommand, type ExitCode, exitCodes, type Output, type Terminal, UsageError } from './command.ts';
 import { clientOptions, configFrom } from './settings.ts';
@@ -66,10 +66,8 @@ function targetOf(key: string | undefined, cursor: string | undefined): LookupTa
 /** What can be refused without asking anybody is refused before anything is sent. */
 function checkedCursor(cursor: string): string {
   try {
-    const { shard } = parseCursor(cursor, '--cursor');
-    if (shard < clientShardCount) return cursor;
-    const known = `commands know shards below ${clientShardCount} only`;
-    throw new UsageError('invalid-option', `--cursor: it is of shard ${shard}, but ${known}`);
+    parseCursor(cursor, '--cursor');
+    return cursor;
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     throw new UsageError('invalid-option', error.message, { cause: error });

@@ -92,6 +92,20 @@ export class Call<T> implements PendingCall {
   }
 }
 
+/** What the promise comes to, if the caller still waits then. Errors: that of the promise, ClientError `deadline`, `aborted`. */
+export function awaited<T>(
+  promise: Promise<T>,
+  clock: Clock,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<T> {
+  const call = new Call<T>(clock, options.timeoutMs, options.signal);
+  promise.then(
+    (value) => call.resolve(value),
+    (error: unknown) => call.reject(error instanceof Error ? error : new Error(String(error))),
+  );
+  return call.promise;
+}
+
 function unanswered(timeoutMs: number): ClientError {
   return new ClientError('deadline', `no answer within ${timeoutMs} ms`, { retriable: true, details: { timeoutMs } });
 }

@@ -8,6 +8,7 @@ import { PermafrostError } from '../base/errors.ts';
  * - `backlog-full`: more jobs wait than the client allows, or Redis has no memory left; nothing was sent.
  * - `too-many-calls`: more calls are pending than the client allows; nothing was sent.
  * - `duplicate-id`: a put with this id is pending already; nothing was sent.
+ * - `several-shards`: the records of a put that one shard must decide as a whole are of several; nothing was sent.
  * - `redis`: Redis answered with an error. `closed`: the client was closed; a put may be stored all the same.
  */
 export type ClientErrorCode =
@@ -20,6 +21,7 @@ export type ClientErrorCode =
   | 'backlog-full'
   | 'too-many-calls'
   | 'duplicate-id'
+  | 'several-shards'
   | 'redis'
   | 'closed';
 

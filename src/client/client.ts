@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { messageOf } from '../base/errors.ts';
 import { type ClientId, parseClientId } from '../protocol/names.ts';
+import type { Topology } from '../protocol/topology.ts';
 import { ClientError } from './client-error.ts';
 import { openRedis } from './connection.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -14,6 +15,8 @@ import type { Source } from './record-source.ts';
 import { ReplyRouter } from './reply-router.ts';
 import { ReplyWorker } from './reply-worker.ts';
 import { type ClientDependencies, type ClientOptions, type ClientSettings, settle } from './settings.ts';
+import { ShardLookups } from './shard-lookups.ts';
+import { TopologyView } from './topology-view.ts';
 
 /**
  * What producers and readers use: one a process is enough, for any number of calls at once.
@@ -33,6 +36,7 @@ export class Client {
   readonly #router: ReplyRouter;
   readonly #replies: ReplyWorker;
   readonly #heartbeat: Heartbeat;
+  readonly #topology: TopologyView;
   readonly #puts: Puts;
   readonly #lookups: Lookups;
   #closing: Promise<void> | undefined;
@@ -46,8 +50,10 @@ export class Client {
     this.#sender = new JobSender(redis, sending, settings);
     this.#heartbeat = new Heartbeat(redis, id, settings);
     this.#replies = new ReplyWorker(redis, id, settings, (message) => this.#router.deliver(message));
-    this.#puts = new Puts(settings, id, this.#sender, this.#router);
-    this.#lookups = new Lookups(settings, id, this.#sender, this.#router);
+    this.#topology = new TopologyView(redis, settings);
+    this.#puts = new Puts(settings, id, this.#sender, this.#router, this.#topology);
+    const shards = new ShardLookups(settings, id, this.#sender, this.#router);
+    this.#lookups = new Lookups(settings, shards, this.#topology);
   }
 
   /**
@@ -80,8 +86,10 @@ export class Client {
   }
 
   /**
-   * Archives one record, or several that are decided as a whole, and resolves when all are on disk. Errors: ProtocolError
-   * (a record breaks a limit; nothing was sent), ClientError.
+   * Archives one record or several, and resolves when all are on disk. Those of one shard are decided, and stored or
+   * refused, as a whole; of several shards each decides for its own, and a put that rejects may be stored on others. What
+   * `reject` decides must be of one shard (`several-shards`). Errors: ProtocolError (a record breaks a limit; nothing was
+   * sent), ClientError.
    */
   async put(records: ClientRecord | readonly ClientRecord[], options: PutOptions = {}): Promise<PutReceipt> {
     this.#checkOpen();
@@ -115,6 +123,15 @@ export class Client {
     return this.#lookups.lookup(targets, options);
   }
 
+  /**
+   * How many shards the archive has and had, read anew: records are put by its last generation. Errors: ClientError
+   * `redis`, ProtocolError.
+   */
+  async topology(): Promise<Topology> {
+    this.#checkOpen();
+    return this.#topology.fresh();
+  }
+
   /** Put jobs that wait on a shard's queue. */
   async backlogCount(shard = 0): Promise<number> {
     this.#checkOpen();
@@ -135,14 +152,17 @@ export class Client {
   }
 
   async #start(): Promise<void> {
-    await this.#heartbeat.start();
-    await this.#replies.ready();
-    this.#redis.on('ready', () => void this.#heartbeat.beat());
+    await Promise.all([this.#heartbeat.start(), this.#topology.start(), this.#replies.ready()]);
+    this.#redis.on('ready', () => {
+      void this.#heartbeat.beat();
+      this.#topology.refresh();
+    });
   }
 
   async #close(): Promise<void> {
     this.#router.rejectAll(new ClientError('closed', 'the client was closed'));
     this.#heartbeat.stop();
+    this.#topology.stop();
     const { promise: timeout, resolve } = Promise.withResolvers<void>();
     const timer = this.#settings.clock.after(this.#settings.closeTimeoutMs, resolve);
     await Promise.race([this.#leave(), timeout]);

@@ -15,8 +15,9 @@ export { ProtocolError, type ProtocolErrorCode, type RefusalCode, type WireError
 export { type ArchiveName, isArchiveName, parseArchiveName } from '../protocol/names.ts';
 export { type ClientId, isClientId, parseClientId } from '../protocol/names.ts';
 export { lookupQueueName, putQueueName, queuePrefix, replyQueueName } from '../protocol/names.ts';
-export { checkpointKey, checkpointsKey, heartbeatKey, replyListKey } from '../protocol/names.ts';
+export { checkpointKey, checkpointsKey, heartbeatKey, replyListKey, topologyKey } from '../protocol/names.ts';
 export { shardOf, storedKeyOf } from '../protocol/record-key.ts';
+export { type Generation, homesOf, parseTopology, shardCountOf, type Topology } from '../protocol/topology.ts';
 export { type CursorText, formatCursor, parseCursor } from '../protocol/cursor-text.ts';
 export { encodePutJob, type IfExists, type PutWire, type RecordWire } from '../protocol/put-job.ts';
 export { encodeLookupJob, type LookupWire, lookupDeadlineMs } from '../protocol/lookup-job.ts';

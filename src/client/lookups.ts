@@ -1,23 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { parseCursor } from '../protocol/cursor-text.ts';
-import { encodeLookupJob } from '../protocol/lookup-job.ts';
-import type { ClientId } from '../protocol/names.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { checkKey, shardOf, storedKeyOf } from '../protocol/record-key.ts';
+import { checkKey, storedKeyOf } from '../protocol/record-key.ts';
 import type { LookupOutcome, LookupResult } from '../protocol/reply.ts';
-import { Call, type WaitOptions } from './call.ts';
+import { homesOf, knownShardCountOf, type Topology } from '../protocol/topology.ts';
+import { awaited } from './call.ts';
 import { ClientError } from './client-error.ts';
-import type { JobSender } from './job-sender.ts';
-import type { ReplyRouter } from './reply-router.ts';
+import { newestVersion } from './newest-version.ts';
 import type { ClientSettings } from './settings.ts';
+import type { LookupOptions, LookupTarget, ShardLookups } from './shard-lookups.ts';
+import type { TopologyView } from './topology-view.ts';
 
-/** What is looked up: a key, or a cursor from a receipt or an earlier lookup. */
-export type LookupTarget = string | { readonly cursor: string };
-
-export interface LookupOptions extends WaitOptions {
-  /** Whether the answer carries the values. Default: true. */
-  readonly values?: boolean | undefined;
-}
+export type { LookupOptions, LookupTarget } from './shard-lookups.ts';
 
 /** A record that was found. */
 export interface FoundRecord {
@@ -37,35 +30,42 @@ export type LookupAnswer =
   | { readonly outcome: 'missing' }
   | { readonly outcome: Exclude<LookupOutcome, 'found' | 'missing'>; readonly error: ClientError };
 
-/** Targets a job: enough to share the cost of a job, few enough to share the shard. */
-const targetCount = 100;
-
 interface Asked {
   readonly position: number;
   readonly target: LookupTarget;
 }
 
-/** Sends lookups and waits for their replies. */
+/** What a shard is asked for: the target at this index of those that are asked. */
+interface Question {
+  readonly index: number;
+  readonly shard: number;
+}
+
+/**
+ * Looks records up wherever they may be: a cursor on its shard, a key on all of its homes.
+ *
+ * The topology is read anew beside the first questions, and homes that this client had not heard of are asked then. So no
+ * home is left out that a record had when the call began: what was acknowledged before, to anybody, is found.
+ */
 export class Lookups {
   readonly #settings: ClientSettings;
-  readonly #client: ClientId;
-  readonly #sender: JobSender;
-  readonly #router: ReplyRouter;
+  readonly #shards: ShardLookups;
+  readonly #topology: TopologyView;
 
-  constructor(settings: ClientSettings, client: ClientId, sender: JobSender, router: ReplyRouter) {
+  constructor(settings: ClientSettings, shards: ShardLookups, topology: TopologyView) {
     this.#settings = settings;
-    this.#client = client;
-    this.#sender = sender;
-    this.#router = router;
+    this.#shards = shards;
+    this.#topology = topology;
   }
 
   /** One answer a target, in their order. A failure of the whole call is thrown; one of a target is its answer. */
   async lookup(targets: readonly LookupTarget[], options: LookupOptions): Promise<readonly LookupAnswer[]> {
-    const { clock, lookupTimeoutMs } = this.#settings;
-    const timeoutMs = options.timeoutMs ?? lookupTimeoutMs;
-    const endMs = clock.monotonicMs() + timeoutMs;
+    const { clock, limits, lookupTimeoutMs } = this.#settings;
+    const endMs = clock.monotonicMs() + (options.timeoutMs ?? lookupTimeoutMs);
     const answers = new Array<LookupAnswer>(targets.length);
     let asked: readonly Asked[] = targets.map((target, position) => ({ target, position }));
+    for (const { target, position } of asked)
+      if (typeof target === 'string') checkKey(target, `targets[${position}]`, limits);
     while (asked.length > 0) {
       const leftMs = Math.max(0, Math.ceil(endMs - clock.monotonicMs()));
       const results = await this.#ask(asked, { ...options, timeoutMs: leftMs });
@@ -75,72 +75,90 @@ export class Lookups {
     return answers;
   }
 
-  /** Asks for all at once, in jobs by shard. */
-  async #ask(asked: readonly Asked[], options: LookupOptions): Promise<readonly LookupResult[]> {
-    const results = new Array<LookupResult>(asked.length);
-    const byShard = Map.groupBy(asked.keys(), (index) => this.#shardOf(asked[index]));
-    const jobs = [...byShard].flatMap(([shard, indexes]) => chunks(indexes).map((part) => ({ shard, part })));
-    await Promise.all(
-      jobs.map(async ({ shard, part }) => {
-        const ordered = [...part].sort((left, right) => rank(asked[left]) - rank(asked[right]));
-        const targets = ordered.flatMap((index) => asked[index]?.target ?? []);
-        const answered = await this.#send(shard, targets, options);
-        for (const [position, index] of ordered.entries()) {
-          const result = answered[position];
-          if (result !== undefined) results[index] = result;
+  /** Asks all homes of all targets at once; gives what their answers come to. */
+  async #ask(asked: readonly Asked[], options: LookupOptions): Promise<readonly (LookupResult | undefined)[]> {
+    const highest = highestShard(asked);
+    const isKnown = highest.shard < knownShardCountOf(this.#topology.current);
+    const known = isKnown ? this.#topology.current : await this.#topologyUpTo(highest, options);
+    const newest = this.#fresh(options);
+    const heard = asked.map((): LookupResult[] => []);
+    await this.#hear(asked, questionsOf(asked, known), heard, options);
+    const added = await newest.then((topology) => questionsOf(asked, topology, known));
+    if (added.length > 0) await this.#hear(asked, added, heard, options);
+    return heard.map(newestVersion);
+  }
+
+  /** Asks each shard its questions, and files the answers. When no shard answers at all, it throws the first reason. */
+  async #hear(
+    asked: readonly Asked[],
+    questions: readonly Question[],
+    heard: readonly LookupResult[][],
+    options: LookupOptions,
+  ): Promise<void> {
+    const byShard = [...Map.groupBy(questions, ({ shard }) => shard)];
+    const answers = await Promise.all(
+      byShard.map(async ([shard, ofShard]) => {
+        const targets = ofShard.flatMap(({ index }) => asked[index]?.target ?? []);
+        const answer = await this.#shards.ask(shard, targets, options);
+        for (const [place, { index }] of ofShard.entries()) {
+          const result = answer.results[place];
+          if (result !== undefined) heard[index]?.push(result);
         }
+        return answer;
       }),
     );
-    return results;
+    const [failure] = answers.flatMap((answer) => answer.failure ?? []);
+    if (failure === undefined) return;
+    if (heard.every((results) => results.every((result) => result.outcome === 'unavailable'))) throw failure;
   }
 
-  async #send(
-    shard: number,
-    targets: readonly LookupTarget[],
-    options: LookupOptions,
-  ): Promise<readonly LookupResult[]> {
+  /** The newest topology, if a cursor of this shard can be one of it. Errors: ProtocolError `invalid-cursor`. */
+  async #topologyUpTo({ shard, position }: HighestShard, options: LookupOptions): Promise<Topology> {
+    const topology = await this.#fresh(options);
+    const count = knownShardCountOf(topology);
+    if (shard < count) return topology;
+    // A shard that nobody works for would never answer, and keep the question.
+    const field = `targets[${position}].cursor`;
+    const has = `the archive has shard${count === 1 ? ' 0' : `s 0 to ${count - 1}`}`;
+    const details = { field, found: shard, max: count - 1 };
+    throw new ProtocolError('invalid-cursor', `${field}: it is of shard ${shard}, ${has}`, { details });
+  }
+
+  #fresh(options: LookupOptions): Promise<Topology> {
     const { clock, lookupTimeoutMs } = this.#settings;
-    const timeoutMs = options.timeoutMs ?? lookupTimeoutMs;
-    const call = new Call<readonly LookupResult[]>(clock, timeoutMs, options.signal);
-    const id = randomUUID();
-    if (this.#router.expectReply(id, call)) {
-      const job = encodeLookupJob({
-        id,
-        replyTo: { kind: 'client', client: this.#client },
-        keys: targets.filter((target) => typeof target === 'string'),
-        cursors: targets.flatMap((target) => (typeof target === 'string' ? [] : target.cursor)),
-        values: options.values,
-        deadline: Math.ceil(clock.wallMs() + timeoutMs),
-      });
-      // Not awaited: during an outage it takes longer than the call, which it rejects if it fails.
-      void this.#sender.sendLookup(shard, job, call);
-    }
-    const results = await call.promise;
-    if (results.length === targets.length) return results;
-    const message = `a reply with ${results.length} results, ${targets.length} were asked for`;
-    throw new ProtocolError('invalid-field', `results: ${message}`, { details: { field: 'results' } });
+    return awaited(this.#topology.fresh(), clock, { ...options, timeoutMs: options.timeoutMs ?? lookupTimeoutMs });
   }
+}
 
-  #shardOf(asked: Asked | undefined): number {
-    const { limits, shardCount } = this.#settings;
-    const target = asked?.target ?? '';
-    const field = `targets[${asked?.position}]`;
-    if (typeof target !== 'string') return this.#knownShard(target.cursor, `${field}.cursor`);
-    checkKey(target, field, limits);
-    return shardCount === 1 ? 0 : shardOf(storedKeyOf(target), shardCount);
-  }
+/** Each target at each of its homes; without those at homes that it has by the topology `but`, too. */
+function questionsOf(asked: readonly Asked[], topology: Topology, but?: Topology): readonly Question[] {
+  if (topology === but) return [];
+  return asked.flatMap(({ target }, index) => {
+    const known = but === undefined ? [] : shardsOf(target, but);
+    const shards = shardsOf(target, topology).filter((shard) => !known.includes(shard));
+    return shards.map((shard) => ({ index, shard }));
+  });
+}
 
-  /** A shard that nobody works for would never answer, and keep the question. */
-  #knownShard(cursor: string, field: string): number {
-    const { shard } = parseCursor(cursor, field);
-    const { shardCount } = this.#settings;
-    if (shard < shardCount) return shard;
-    throw new ProtocolError(
-      'invalid-cursor',
-      `${field}: it is of shard ${shard}, this client knows shard${shardCount === 1 ? ' 0' : `s 0 to ${shardCount - 1}`} (shardCount)`,
-      { details: { field, found: shard, max: shardCount - 1 } },
-    );
+function shardsOf(target: LookupTarget, topology: Topology): readonly number[] {
+  if (typeof target !== 'string') return [parseCursor(target.cursor).shard];
+  return knownShardCountOf(topology) === 1 ? [0] : homesOf(topology, storedKeyOf(target));
+}
+
+/** The highest shard that a cursor names, and where that cursor stands. */
+interface HighestShard {
+  readonly shard: number;
+  readonly position: number;
+}
+
+function highestShard(asked: readonly Asked[]): HighestShard {
+  let highest = { shard: 0, position: 0 };
+  for (const { target, position } of asked) {
+    if (typeof target === 'string') continue;
+    const { shard } = parseCursor(target.cursor, `targets[${position}].cursor`);
+    if (shard > highest.shard) highest = { shard, position };
   }
+  return highest;
 }
 
 function answerOf(result: LookupResult | undefined): LookupAnswer {
@@ -161,19 +179,7 @@ function failed(outcome: Exclude<LookupOutcome, 'found' | 'missing'>, result: Lo
 }
 
 /** What did not fit into the reply, if something did: then asking for the rest alone gets further. */
-function askAgain(asked: readonly Asked[], results: readonly LookupResult[]): readonly Asked[] {
+function askAgain(asked: readonly Asked[], results: readonly (LookupResult | undefined)[]): readonly Asked[] {
   const rest = asked.filter((_, index) => results[index]?.outcome === 'too-large');
   return rest.length < asked.length ? rest : [];
-}
-
-/** Within one job keys come before cursors; the sort keeps the order otherwise. */
-function rank(asked: Asked | undefined): number {
-  return typeof asked?.target === 'string' ? 0 : 1;
-}
-
-function chunks(indexes: readonly number[]): readonly (readonly number[])[] {
-  const parts: (readonly number[])[] = [];
-  for (let start = 0; start < indexes.length; start += targetCount)
-    parts.push(indexes.slice(start, start + targetCount));
-  return parts;
 }

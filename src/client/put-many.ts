@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { PutOutcome } from '../protocol/receipts.ts';
+import { shardCountOf } from '../protocol/topology.ts';
 import type { WaitOptions } from './call.ts';
 import { type Chunk, Chunker } from './chunker.ts';
 import { ClientError } from './client-error.ts';
@@ -111,8 +112,8 @@ export class PutMany {
 
   async #take(record: ClientRecord): Promise<void> {
     const position = this.#recordCount;
-    const { limits, shardCount } = this.#settings;
-    const encoded = encodeRecord(record, `records[${position}]`, limits, shardCount);
+    const shardCount = shardCountOf(this.#puts.topology);
+    const encoded = encodeRecord(record, `records[${position}]`, this.#settings.limits, shardCount);
     if (this.#chunker.empty) this.#openSinceMs = this.#settings.clock.monotonicMs();
     this.#recordCount += 1;
     const chunk = this.#chunker.add(encoded, position);
@@ -140,6 +141,7 @@ export class PutMany {
     this.#jobCount += 1;
     const part = { id: randomUUID(), shard: chunk.shard, records: chunk.records };
     try {
+      if (ifExists !== undefined) await this.#puts.checkHomes(part.records, this.#options);
       const receipts = await this.#puts.send(part, { ifExists, timeoutMs, signal });
       for (const { outcome } of receipts) this.#outcomes[outcome] += 1;
       onStored?.(receipts.map((receipt, index) => ({ ...receipt, position: chunk.positions[index] ?? 0 })));

@@ -4,12 +4,16 @@ import type { ClientId } from '../protocol/names.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { encodePutJob, type IfExists, type RecordWire } from '../protocol/put-job.ts';
 import type { PutOutcome, Stored } from '../protocol/receipts.ts';
+import { storedKeyOf } from '../protocol/record-key.ts';
 import { checkId } from '../protocol/reply-address.ts';
-import { Call, type WaitOptions } from './call.ts';
+import { homesOf, shardCountOf, type Topology } from '../protocol/topology.ts';
+import { awaited, Call, type WaitOptions } from './call.ts';
+import { ClientError } from './client-error.ts';
 import type { JobSender } from './job-sender.ts';
 import { type ClientRecord, type EncodedRecord, encodeRecord } from './record.ts';
 import type { ReplyRouter } from './reply-router.ts';
 import type { ClientSettings } from './settings.ts';
+import type { TopologyView } from './topology-view.ts';
 
 export interface PutOptions extends WaitOptions {
   /** What to do with a key that is in the archive already. Default: `append` a new version. */
@@ -51,23 +55,36 @@ export class Puts {
   readonly #client: ClientId;
   readonly #sender: JobSender;
   readonly #router: ReplyRouter;
+  readonly #topology: TopologyView;
+  /** Puts that wait for the topology. */
+  #checkingCount = 0;
 
-  constructor(settings: ClientSettings, client: ClientId, sender: JobSender, router: ReplyRouter) {
+  constructor(
+    settings: ClientSettings,
+    client: ClientId,
+    sender: JobSender,
+    router: ReplyRouter,
+    topology: TopologyView,
+  ) {
     this.#settings = settings;
     this.#client = client;
     this.#sender = sender;
     this.#router = router;
+    this.#topology = topology;
   }
 
   /** Puts the records in one job a shard. */
   async put(records: readonly ClientRecord[], options: PutOptions): Promise<PutReceipt> {
-    const { limits, shardCount } = this.#settings;
+    const { limits } = this.#settings;
     checkLimit(limits, 'recordCountMax', records.length, 'records');
     const id = options.id ?? randomUUID();
     checkId(id, limits);
+    const shardCount = shardCountOf(this.topology);
     const encoded = records.map((record, index) => encodeRecord(record, `records[${index}]`, limits, shardCount));
+    if (options.ifExists !== undefined) await this.checkHomes(records, options);
     const receipts = new Array<RecordReceipt>(records.length);
     const parts = [...Map.groupBy(encoded.keys(), (index) => encoded[index]?.shard ?? 0)];
+    if (options.ifExists === 'reject' && parts.length > 1) throw severalShards(parts.length);
     await Promise.all(
       parts.map(async ([shard, positions]) => {
         const part = positions.flatMap((position) => encoded[position] ?? []);
@@ -77,6 +94,35 @@ export class Puts {
       }),
     );
     return { id, records: receipts };
+  }
+
+  /** The topology that is known: good enough for `append`, which at worst gives the record one home more. */
+  get topology(): Topology {
+    return this.#topology.current;
+  }
+
+  /**
+   * Refuses to ask one shard what only several know together: whether a key exists that may be on more than one. The
+   * topology is read anew first. Errors: ClientError `refused` for `several-homes`, `too-many-calls`, `deadline`, `aborted`.
+   */
+  async checkHomes(keys: readonly { readonly key: string }[], options: PutOptions): Promise<void> {
+    const { ifExists = 'append', signal } = options;
+    if (ifExists === 'append') return;
+    const topology = await this.#freshTopology(options.timeoutMs ?? this.#settings.putTimeoutMs, signal);
+    if (topology.generations.length === 1) return;
+    const index = keys.findIndex(({ key }) => homesOf(topology, storedKeyOf(key)).length > 1);
+    if (index >= 0) throw severalHomes(`records[${index}].key`, ifExists);
+  }
+
+  async #freshTopology(timeoutMs: number, signal: AbortSignal | undefined): Promise<Topology> {
+    const { callCountMax: max, clock } = this.#settings;
+    if (this.#checkingCount >= max) throw tooManyCalls(this.#checkingCount, max);
+    this.#checkingCount += 1;
+    try {
+      return await awaited(this.#topology.fresh(), clock, { timeoutMs, signal });
+    } finally {
+      this.#checkingCount -= 1;
+    }
   }
 
   /** Puts one job and waits for its receipt; gives it record by record. */
@@ -92,6 +138,26 @@ export class Puts {
     }
     return match(part, await call.promise);
   }
+}
+
+function severalHomes(field: string, ifExists: string): ClientError {
+  const why = `it may be on several shards, of which none can decide "${ifExists}" alone; only "append" is possible`;
+  return new ClientError('refused', `refused (several-homes): ${field}: ${why}`, {
+    details: { reason: 'several-homes', field },
+  });
+}
+
+function tooManyCalls(found: number, max: number): ClientError {
+  const message = `${found} calls are pending, the limit callCountMax is ${max}`;
+  return new ClientError('too-many-calls', message, {
+    retriable: true,
+    details: { limit: 'callCountMax', max, found },
+  });
+}
+
+function severalShards(found: number): ClientError {
+  const message = `records: they are of ${found} shards, and ifExists "reject" is decided by one shard for all of them; put them one by one`;
+  return new ClientError('several-shards', message, { details: { found, max: 1 } });
 }
 
 function match(part: PutPart, stored: Stored): readonly RecordReceipt[] {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Logger, silentLogger } from '../base/logger.ts';
 import { defaultLimits, type ProtocolLimits } from '../protocol/limits.ts';
-import { type ArchiveName, parseArchiveName, shardCountMax } from '../protocol/names.ts';
+import { type ArchiveName, parseArchiveName } from '../protocol/names.ts';
 import { ClientError } from './client-error.ts';
 
 /** Redis as ioredis takes it; the fields that most need, and any other of its options. */
@@ -22,8 +22,6 @@ export interface ClientOptions {
   readonly redis: string | RedisAddress;
   /** First part of the client's id, for people; a random part follows. Default: `client`. */
   readonly name?: string;
-  /** Shards that records are put to. Default: 1. */
-  readonly shardCount?: number;
   /** The limits that the workers are configured with, where they are not the defaults. */
   readonly limits?: Partial<ProtocolLimits>;
   /** How long `connect` waits for Redis. Default: 10 seconds. */
@@ -52,7 +50,6 @@ export interface ClientSettings {
   readonly archive: ArchiveName;
   readonly redis: string | RedisAddress;
   readonly name: string;
-  readonly shardCount: number;
   readonly limits: ProtocolLimits;
   readonly connectTimeoutMs: number;
   readonly putTimeoutMs: number;
@@ -74,7 +71,6 @@ export function settle(options: ClientOptions, dependencies: ClientDependencies)
     archive: parseArchiveName(options.archive),
     redis: options.redis,
     name: options.name ?? 'client',
-    shardCount: whole('shardCount', options.shardCount ?? 1, 1, shardCountMax),
     limits: { ...defaultLimits, ...options.limits },
     connectTimeoutMs: whole('connectTimeoutMs', options.connectTimeoutMs ?? 10_000, 1, timeoutMsMax),
     putTimeoutMs: whole('putTimeoutMs', options.putTimeoutMs ?? 60_000, 1, timeoutMsMax),

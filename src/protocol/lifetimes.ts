@@ -6,3 +6,7 @@ export const clientHeartbeatMs = 20_000;
 export const replyListTtlMs = 3_600_000;
 /** A reply list takes no more messages than this; further ones are dropped and counted. */
 export const replyListCountMax = 10_000;
+/** A shard whose worker has not renewed its lease for so long has no live worker. */
+export const leaseTtlMs = 15_000;
+/** A worker renews the leases of its shards this often, and notices by then that another one has taken them over. */
+export const leaseRenewalMs = 2000;

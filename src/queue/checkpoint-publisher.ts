@@ -5,18 +5,19 @@
  * It never holds up the shard: a notice that cannot be published waits, the newest replaces older ones, and Redis is
  * asked again until it takes it. Redis takes a notice only if it is not older than the one there.
  *
- * The lease says which process publishes. The process that started last takes it; one that finds it taken by another
- * has been replaced (a cloned volume, a worker that hung while its successor started) and is fenced: it never
- * publishes again, and says so.
+ * The lease says which process publishes, and that it lives: it is renewed at an interval and with each publication, and
+ * runs out when it is not. The process that started last takes it; one that finds it taken by another has been replaced
+ * (a cloned volume, a worker that hung while its successor started) and is fenced: it never publishes again, and says so.
  */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import {
   type CheckpointNotice,
   decodeCheckpointNotice,
   encodeCheckpointNotice,
 } from '../protocol/checkpoint-notice.ts';
+import { leaseRenewalMs, leaseTtlMs } from '../protocol/lifetimes.ts';
 import { type ArchiveName, checkpointKey, checkpointsKey, leaseKey } from '../protocol/names.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
@@ -49,10 +50,10 @@ const retryMinMs = 200;
 const retryMaxMs = 5000;
 const runIdField = 'redisRunId';
 
-/** Keys: checkpoint, history, lease. Arguments: owner, history length, then the fields of the notice. */
+/** Keys: checkpoint, history, lease. Arguments: owner, its time to live, history length, then the fields of the notice. */
 const publishScript = `
 local fields = {}
-for i = 3, #ARGV do fields[#fields + 1] = ARGV[i] end
+for i = 4, #ARGV do fields[#fields + 1] = ARGV[i] end
 local notice = {}
 for i = 1, #fields, 2 do notice[fields[i]] = fields[i + 1] end
 local owner = redis.call('GET', KEYS[3])
@@ -60,11 +61,22 @@ if owner and owner ~= ARGV[1] then return 'fenced' end
 local there = redis.call('HMGET', KEYS[1], 'instance', 'epoch')
 if there[1] and there[1] ~= notice['instance'] then return 'fenced' end
 if there[2] and tonumber(there[2]) > tonumber(notice['epoch']) then return 'stale' end
-redis.call('SET', KEYS[3], ARGV[1])
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], unpack(fields))
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(fields))
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 return 'published'`;
+
+/** Key: lease. Arguments: owner, its time to live. */
+const renewScript = `
+local there = redis.call('GET', KEYS[1])
+if there and there ~= ARGV[1] then return 'fenced' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'renewed'`;
+
+/** Key: lease. Argument: owner. */
+const releaseScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
 
 /** Reads what is published, before the shard is opened. A notice that cannot be read is a ProtocolError. */
 export async function readPublished(redis: Redis, archive: ArchiveName, shard: number): Promise<PublishedState> {
@@ -79,6 +91,7 @@ export class CheckpointPublisher {
   #redisRunId = '';
   #pending: CheckpointNotice | undefined;
   #publishing: Promise<void> | undefined;
+  #renewal: Timer | undefined;
   #publishedEpoch = 0;
   #leased = false;
   #isFenced = false;
@@ -110,8 +123,9 @@ export class CheckpointPublisher {
   async takeLease(options: { readonly replace: boolean }): Promise<void> {
     const { archive, shard, owner } = this.#settings;
     if (options.replace) await this.#deps.connection.del(checkpointKey(archive, shard));
-    await this.#deps.connection.set(leaseKey(archive, shard), owner);
+    await this.#deps.connection.set(leaseKey(archive, shard), owner, 'PX', leaseTtlMs);
     this.#leased = true;
+    this.#renewLater();
     this.#turn();
   }
 
@@ -128,14 +142,41 @@ export class CheckpointPublisher {
   }
 
   /**
-   * Waits until the newest notice is in Redis, at most `timeoutMs`, and not at all for a Redis that is gone: the next
-   * start publishes it. Resolves to whether it is there.
+   * Waits until the newest notice is in Redis and the lease given back, at most `timeoutMs`, and not at all for a Redis
+   * that is gone: the next start publishes it, and the lease runs out. Resolves to whether the notice is there.
    */
   async close(timeoutMs: number): Promise<boolean> {
     const isThere = this.#deps.connection.status === 'ready';
-    if (isThere) await within(this.#deps.clock, timeoutMs, this.#publishing ?? Promise.resolve());
+    if (isThere) await within(this.#deps.clock, timeoutMs, this.#leave());
     this.#closed = true;
+    this.#renewal?.cancel();
     return this.#publishing === undefined;
+  }
+
+  async #leave(): Promise<void> {
+    await this.#publishing;
+    if (!this.#leased) return;
+    const { archive, shard, owner } = this.#settings;
+    this.#renewal?.cancel();
+    await this.#deps.connection
+      .eval(releaseScript, 1, leaseKey(archive, shard), owner)
+      .catch((error: unknown) => this.#deps.log.warn({ error }, 'lease-not-released'));
+  }
+
+  #renewLater(): void {
+    this.#renewal = this.#deps.clock.after(leaseRenewalMs, () => void this.#renew());
+  }
+
+  /** While Redis is gone one renewal waits for it. */
+  async #renew(): Promise<void> {
+    const { archive, shard, owner } = this.#settings;
+    try {
+      const answer = await this.#deps.connection.eval(renewScript, 1, leaseKey(archive, shard), owner, leaseTtlMs);
+      if (answer === 'fenced') this.#fence('another worker took the shard over');
+    } catch (error) {
+      this.#deps.log.warn({ error }, 'lease-not-renewed');
+    }
+    if (!this.#closed && !this.#isFenced) this.#renewLater();
   }
 
   #turn(): void {
@@ -165,7 +206,15 @@ export class CheckpointPublisher {
     const { archive, shard, owner } = this.#settings;
     const keys = [checkpointKey(archive, shard), checkpointsKey(archive, shard), leaseKey(archive, shard)];
     const fields = Object.entries({ ...encodeCheckpointNotice(notice), [runIdField]: this.#redisRunId }).flat();
-    return this.#deps.connection.eval(publishScript, keys.length, ...keys, owner, historyCountMax, ...fields);
+    return this.#deps.connection.eval(
+      publishScript,
+      keys.length,
+      ...keys,
+      owner,
+      leaseTtlMs,
+      historyCountMax,
+      ...fields,
+    );
   }
 
   #settle(notice: CheckpointNotice, answer: unknown): void {
@@ -175,10 +224,15 @@ export class CheckpointPublisher {
       this.#deps.observer.checkpointPublished(notice.epoch, (this.#deps.clock.wallMs() - notice.time) / 1000);
       return;
     }
+    this.#fence(
+      answer === 'stale' ? 'a newer checkpoint of this shard is published' : 'another worker took the shard over',
+    );
+  }
+
+  #fence(reason: string): void {
+    if (this.#isFenced) return;
     this.#isFenced = true;
-    const reason =
-      answer === 'stale' ? 'a newer checkpoint of this shard is published' : 'another worker took the shard over';
-    this.#deps.logger.error({ epoch: notice.epoch, reason }, 'worker-fenced');
+    this.#deps.logger.error({ epoch: this.#publishedEpoch, reason }, 'worker-fenced');
     this.#fenced.resolve(reason);
   }
 }

@@ -28,6 +28,8 @@ import type { ShardPort } from './shard-port.ts';
 export interface PutDeps extends ConsumerDeps {
   readonly shard: ShardPort;
   readonly receipts: ReceiptBatch;
+  /** Whether a record with this key may be on another shard, too. Default: no. */
+  readonly hasSeveralHomes?: (storedKey: Uint8Array) => boolean;
 }
 
 export interface PutSettings extends ConsumerSettings {
@@ -35,6 +37,10 @@ export interface PutSettings extends ConsumerSettings {
   readonly shard: number;
 }
 
+const severalHomes: WireError = {
+  code: 'several-homes',
+  message: 'ifExists: a key may be on several shards, of which none can decide it alone; only "append" is possible',
+};
 const holdMinMs = 100;
 const holdMaxMs = 2000;
 /** So many tries a job gets that meets errors which nobody foresaw. */
@@ -100,6 +106,8 @@ export class PutConsumer {
     const createdAtMs = put.repeat ? undefined : job.timestamp;
     const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists, createdAtMs };
     let redelivered = put.repeat || this.history.mayBeRepeated(job);
+    // One that was delivered before was decided then, and may be stored.
+    if (!redelivered && this.#asksOthers(put)) return this.#refuse(job, severalHomes, addressIn(put));
     let unforeseenCount = 0;
     for (let delayMs = holdMinMs; ; delayMs = Math.min(delayMs * 2, holdMaxMs)) {
       const stored = await this.#deps.shard.put({ ...request, redelivered }).catch(asFailure);
@@ -115,6 +123,12 @@ export class PutConsumer {
       // The attempt that failed may have stored a part of it.
       redelivered = true;
     }
+  }
+
+  /** Whether it depends on what other shards hold, which this one cannot know. */
+  #asksOthers({ ifExists, records }: PutJob): boolean {
+    const { hasSeveralHomes } = this.#deps;
+    return ifExists !== 'append' && records.some(({ storedKey }) => hasSeveralHomes?.(storedKey) === true);
   }
 
   /** An error that nobody foresaw counts against the job only while the shard itself says that it is well. */

@@ -1,9 +1,9 @@
 /**
  * One worker: the process around its shards.
  *
- * It owns what they share: HTTP, the connection to Redis, the look at the disk, the janitor, and the deadline at the
- * end. Each shard is a unit of its own (`shard-unit.ts`). One that cannot go on is not left to the others to hide: the
- * worker is not ready any more, `failed` resolves, and the process is meant to be stopped and started again.
+ * It owns what they share: HTTP, the connection to Redis, the topology, the look at the disk, the janitor, and the
+ * deadline at the end. Each shard is a unit of its own (`shard-unit.ts`). One that cannot go on is not left to the others
+ * to hide: the worker is not ready any more, `failed` resolves, and the process is meant to be stopped and started again.
  *
  * States: starting (HTTP answers, not ready) → serving → stopping → stopped. Nothing is fetched before all shards have
  * recovered. A start that fails gives everything back and rejects.
@@ -26,6 +26,7 @@ import { RedisLink } from './redis-link.ts';
 import { ServiceError } from './service-error.ts';
 import { ownShards } from './shard-config.ts';
 import { type ShardStatus, ShardUnit, type StopOutcome } from './shard-unit.ts';
+import { TopologyKeeper } from './topology-keeper.ts';
 
 export type { ShardStatus, StopOutcome } from './shard-unit.ts';
 
@@ -71,6 +72,7 @@ class WorkerService implements Service {
   readonly #link: RedisLink;
   readonly #janitor: Janitor;
   readonly #diskWatch: DiskWatch;
+  readonly #topology: TopologyKeeper;
   readonly #units: readonly ShardUnit[];
   readonly #failure = Promise.withResolvers<Error>();
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
@@ -93,7 +95,9 @@ class WorkerService implements Service {
     this.#diskWatch = new DiskWatch({ ...config.disk, path: config.dataDir }, deps, (low) => {
       for (const unit of this.#units) unit.diskChanged(low);
     });
+    this.#topology = new TopologyKeeper({ archive, dataDir: config.dataDir }, { ...deps, link: this.#link, log });
     const unitDeps = {
+      hasSeveralHomes: (storedKey: Uint8Array) => this.#topology.hasSeveralHomes(storedKey),
       ...{ ...deps, link: this.#link, diskSpace: () => this.#diskWatch.space },
       failed: (error: ServiceError) => this.#failure.resolve(error),
     };
@@ -123,8 +127,10 @@ class WorkerService implements Service {
     this.#http = await this.#listen();
     const { runId } = await this.#link.start((facts) => {
       for (const unit of this.#units) unit.redisCameBack(facts.runId);
+      void this.#topology.look();
     });
     await Promise.all(this.#units.map((unit) => unit.open(runId)));
+    await this.#topology.start();
     await this.#diskWatch.start();
     for (const unit of this.#units) unit.serve(this.#diskWatch.low);
     this.#janitor.start();
@@ -175,6 +181,7 @@ class WorkerService implements Service {
     this.#phase = 'stopping';
     this.#logger.info({ deadlineMs: closeDeadlineMs }, 'worker-stopping');
     this.#diskWatch.stop();
+    this.#topology.stop();
     this.#janitor.stop();
     const outcomes = await Promise.all(this.#units.map((unit) => unit.stop(leftMs)));
     this.#link.close();

@@ -62,6 +62,8 @@ export interface ShardUnitDeps {
   readonly clock: Clock;
   readonly logger: ServiceLogger;
   readonly link: RedisLink;
+  /** Whether a record with this key may be on another shard, too. */
+  readonly hasSeveralHomes: (storedKey: Uint8Array) => boolean;
   /** What there is on the disk, if known. */
   readonly diskSpace: () => DiskSpace | undefined;
   /** Called when this shard cannot go on by itself. */
@@ -207,7 +209,7 @@ export class ShardUnit {
 
   #makeConsumers(shard: Shard): void {
     const { limits, queue, put, lookup } = this.#config;
-    const { link, clock } = this.#deps;
+    const { link, clock, hasSeveralHomes } = this.#deps;
     const { lockDurationMs, stalledIntervalMs, failedCountMax, failedAgeMaxS } = queue;
     const settings = { shard: this.number, limits, lockDurationMs, stalledIntervalMs, failedCountMax, failedAgeMaxS };
     const deps = {
@@ -220,7 +222,7 @@ export class ShardUnit {
     };
     this.#puts = new PutConsumer(
       { ...settings, queue: queues.put, concurrency: put.concurrency, bytesInHandMax: put.bytesMax },
-      { ...deps, connection: link.open('put'), receipts: new ReceiptBatch(this.#replies) },
+      { ...deps, connection: link.open('put'), receipts: new ReceiptBatch(this.#replies), hasSeveralHomes },
     );
     this.#lookups = new LookupConsumer(
       // Lookup jobs are small; what they read and send is limited elsewhere.

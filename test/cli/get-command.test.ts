@@ -20,12 +20,6 @@ test('a cursor that cannot be one is refused before any connection', async () =>
   assert.match(notes, /--cursor: not a cursor, which is <shard>:<40/);
 });
 
-test('a cursor of a shard that no command asks is refused before any connection', async () => {
-  const { status, notes } = await get(`1:${'00'.repeat(20)}`);
-  assert.equal(status, 2, notes);
-  assert.match(notes, /--cursor: it is of shard 1/);
-});
-
 test('any other cursor is asked for', async () => {
   const { status, notes } = await get(`0:${'00'.repeat(20)}`);
   assert.equal(status, 3, notes);

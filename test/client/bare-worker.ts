@@ -20,7 +20,11 @@ import { encodeReply, type LookupResult, type Reply, replyParts } from '../../sr
 export interface Kept {
   readonly payload: Buffer;
   readonly cursor: string;
+  readonly time: number;
 }
+
+/** One more for each record that any of these workers keeps. */
+let lastTime = 0;
 
 export interface BareWorkerHooks {
   /** Replaces the answer to a put. */
@@ -115,7 +119,8 @@ export function clientOf(job: PutJob | LookupJob): ClientId {
 export async function store(job: PutJob, worker: BareWorker): Promise<void> {
   const records = job.records.map(({ key, payload }) => {
     const cursor = formatCursor(worker.shard, cursorBytes(worker.kept.size + 1));
-    worker.kept.set(key, { payload, cursor });
+    lastTime += 1;
+    worker.kept.set(key, { payload, cursor, time: lastTime });
     return { cursor, outcome: 'stored' as const };
   });
   await worker.sendReceipts(clientOf(job), [{ id: job.id ?? '', shard: worker.shard, commit: 1, records }]);
@@ -142,7 +147,8 @@ export function results(job: LookupJob, worker: BareWorker): LookupResult[] {
   const keys = job.keys.map(({ key }): LookupResult => {
     const kept = worker.kept.get(key);
     if (kept === undefined) return { key, outcome: 'missing' };
-    return { key, outcome: 'found', cursor: kept.cursor, value: job.values ? kept.payload : undefined };
+    const { cursor, time, payload } = kept;
+    return { key, outcome: 'found', cursor, time, put: job.id, value: job.values ? payload : undefined };
   });
   const cursors = job.cursors.map(({ text }): LookupResult => {
     const found = byCursor.get(text);

@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import { Client } from '../../src/client/client.ts';
 import { ClientError, type ClientErrorCode } from '../../src/client/client-error.ts';
 import type { ClientDependencies, ClientOptions } from '../../src/client/settings.ts';
-import { parseArchiveName } from '../../src/protocol/names.ts';
+import { parseArchiveName, topologyKey } from '../../src/protocol/names.ts';
+import { encodeTopology } from '../../src/protocol/topology.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { BareWorker, type BareWorkerHooks } from './bare-worker.ts';
 
@@ -30,6 +31,12 @@ export class Fixture {
     const client = await Client.connect({ archive, redis: this.server.url, ...options }, dependencies);
     this.#open.push(() => client.close());
     return client;
+  }
+
+  /** Says that the archive has had these numbers of shards, the last one now. */
+  async topology(...counts: readonly number[]): Promise<void> {
+    const generations = counts.map((shards, index) => ({ shards, time: index }));
+    await this.redis.set(topologyKey(archive), JSON.stringify(encodeTopology({ generations })));
   }
 
   async worker(hooks: BareWorkerHooks = {}): Promise<BareWorker> {

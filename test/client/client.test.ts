@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
 import { Client } from '../../src/client/client.ts';
-import { heartbeatKey, replyQueueName, shardCountMax } from '../../src/protocol/names.ts';
+import { heartbeatKey, replyQueueName } from '../../src/protocol/names.ts';
 import { ProtocolError } from '../../src/protocol/protocol-error.ts';
 import { shardOf, storedKeyOf } from '../../src/protocol/record-key.ts';
 import { replyParts } from '../../src/protocol/reply.ts';
@@ -129,7 +129,8 @@ describe('put', () => {
 
   it('goes to the shards of its keys, and is whole only when all have answered', async () => {
     const workers = await Promise.all([0, 1, 2].map((shard) => fixture.worker({ shard })));
-    const client = await fixture.client({ shardCount: 3 });
+    await fixture.topology(3);
+    const client = await fixture.client();
     const records = Array.from({ length: 30 }, (_, index) => ({ key: `k${index}`, value: `${index}` }));
     const receipt = await client.put(records);
     for (const [index, { key, cursor }] of receipt.records.entries()) {
@@ -163,7 +164,8 @@ describe('lookup', () => {
   });
 
   it('refuses a cursor of a shard that it does not know at once, and leaves nothing in Redis', async () => {
-    const client = await fixture.client({ shardCount: 2 });
+    await fixture.topology(2);
+    const client = await fixture.client();
     const before = (await fixture.redis.keys('*')).sort();
     const cursor = `2:${'00'.repeat(20)}`;
     await assert.rejects(client.lookup({ cursor }), { code: 'invalid-cursor', message: /shard 2.*shards 0 to 1/ });
@@ -326,12 +328,7 @@ describe('the client', () => {
 
   it('refuses options that cannot be', async () => {
     const redis = fixture.server.url;
-    for (const options of [
-      { shardCount: 0 },
-      { shardCount: shardCountMax + 1 },
-      { putTimeoutMs: 1.5 },
-      { callCountMax: Number.NaN },
-    ]) {
+    for (const options of [{ putTimeoutMs: 1.5 }, { callCountMax: Number.NaN }]) {
       await assertFails('invalid-options', Client.connect({ archive, redis, ...options }));
     }
     await assert.rejects(Client.connect({ archive: '../etc', redis }), ProtocolError);

@@ -24,6 +24,13 @@ export const rightMessages: Readonly<Record<Exclude<SchemaName, 'checkpoint-noti
       { id: 'p', shard: 0, error: { code: 'x', message: 'y', limit: 'z' } },
     ],
   },
+  topology: {
+    v: 1,
+    generations: [
+      { shards: 1, time: 0 },
+      { shards: 4, time: 5 },
+    ],
+  },
 };
 
 const oddities = fc.constantFrom<unknown>(

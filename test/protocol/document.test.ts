@@ -3,7 +3,14 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { decodeCheckpointNotice, encodeCheckpointNotice } from '../../src/protocol/checkpoint-notice.ts';
-import { clientHeartbeatMs, clientTtlMs, replyListCountMax, replyListTtlMs } from '../../src/protocol/lifetimes.ts';
+import {
+  clientHeartbeatMs,
+  clientTtlMs,
+  leaseRenewalMs,
+  leaseTtlMs,
+  replyListCountMax,
+  replyListTtlMs,
+} from '../../src/protocol/lifetimes.ts';
 import { defaultLimits } from '../../src/protocol/limits.ts';
 import { decodeLookupJob, encodeLookupJob, lookupDeadlineMs } from '../../src/protocol/lookup-job.ts';
 import * as names from '../../src/protocol/names.ts';
@@ -12,6 +19,7 @@ import { decodePutJob, encodePutJob, type RecordWire } from '../../src/protocol/
 import { decodeReceipts, encodeReceipts, putOutcomes } from '../../src/protocol/receipts.ts';
 import { shardOf, storedKeyOf } from '../../src/protocol/record-key.ts';
 import { decodeReply, encodeReply, lookupOutcomes, partBytes } from '../../src/protocol/reply.ts';
+import { decodeTopology, encodeTopology, generationCountMax, homesOf } from '../../src/protocol/topology.ts';
 import { type SchemaName, schema, schemaNames } from './schemas.ts';
 
 const text = readFileSync(new URL('../../docs/PROTOCOL.md', import.meta.url), 'utf8');
@@ -40,6 +48,7 @@ const roundTrips: Readonly<Record<SchemaName, (value: unknown) => unknown>> = {
     assert.ok(notice);
     return encodeCheckpointNotice(notice);
   },
+  topology: (value) => encodeTopology(decodeTopology(value)),
 };
 
 /** Rows of the table whose header starts with these words: the cells, without code marks. */
@@ -83,6 +92,10 @@ describe('each example in PROTOCOL.md', () => {
       const stored = storedKeyOf(vector.key);
       assert.deepEqual([stored.toString('hex'), crc32(stored)], [vector.storedKey, vector.crc32]);
       for (const [count, shard] of Object.entries(vector.shards)) assert.equal(shardOf(stored, Number(count)), shard);
+      for (const [counts, homes] of Object.entries(vector.homes)) {
+        const generations = counts.split(',').map((count) => ({ shards: Number(count), time: 0 }));
+        assert.deepEqual(homesOf({ generations }, stored), homes, counts);
+      }
     }
   });
 });
@@ -92,6 +105,7 @@ interface Vector {
   readonly storedKey: string;
   readonly crc32: number;
   readonly shards: Readonly<Record<string, number>>;
+  readonly homes: Readonly<Record<string, readonly number[]>>;
 }
 
 describe('PROTOCOL.md', () => {
@@ -132,6 +146,9 @@ describe('PROTOCOL.md', () => {
       ['expires one hour after the last push', replyListTtlMs / 3_600_000],
       [`no more than ${replyListCountMax.toLocaleString('en')} messages`, 10_000],
       [`about ${partBytes / 1024} KiB`, 256],
+      [`no more than ${generationCountMax} generations`, 64],
+      [`again every ${leaseRenewalMs / 1000} seconds`, 2],
+      [`${leaseTtlMs / 1000} seconds after the last renewal`, 15],
       [`1 to ${names.archiveNameLengthMax} of`, 40],
       [`1 to ${names.clientIdLengthMax} of`, 64],
     ] as const) {

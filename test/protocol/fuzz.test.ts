@@ -9,6 +9,7 @@ import { ProtocolError } from '../../src/protocol/protocol-error.ts';
 import { decodePutJob } from '../../src/protocol/put-job.ts';
 import { addressOf } from '../../src/protocol/reply-address.ts';
 import { decodeReplyMessage } from '../../src/protocol/reply-message.ts';
+import { decodeTopology } from '../../src/protocol/topology.ts';
 import { mutated, rightMessages, throughJson } from './broken-messages.ts';
 import { schema } from './schemas.ts';
 
@@ -17,6 +18,7 @@ const decoders: Readonly<Record<keyof typeof rightMessages, (value: unknown) => 
   'lookup-job': (value) => decodeLookupJob(value, defaultLimits),
   reply: decodeReplyMessage,
   receipts: decodeReplyMessage,
+  topology: decodeTopology,
 };
 
 const names = Object.keys(rightMessages) as (keyof typeof rightMessages)[];

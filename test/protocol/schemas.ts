@@ -2,9 +2,16 @@ import { readFileSync } from 'node:fs';
 import type { ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 
-export type SchemaName = 'put-job' | 'lookup-job' | 'reply' | 'receipts' | 'checkpoint-notice';
+export type SchemaName = 'put-job' | 'lookup-job' | 'reply' | 'receipts' | 'checkpoint-notice' | 'topology';
 
-export const schemaNames: readonly SchemaName[] = ['put-job', 'lookup-job', 'reply', 'receipts', 'checkpoint-notice'];
+export const schemaNames: readonly SchemaName[] = [
+  'put-job',
+  'lookup-job',
+  'reply',
+  'receipts',
+  'checkpoint-notice',
+  'topology',
+];
 
 /** The published schema, compiled. */
 export function schema(name: SchemaName): ValidateFunction {

@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { Redis } from 'ioredis';
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import type { CheckpointNotice } from '../../src/protocol/checkpoint-notice.ts';
-import { checkpointKey, checkpointsKey, parseArchiveName } from '../../src/protocol/names.ts';
+import { leaseRenewalMs, leaseTtlMs } from '../../src/protocol/lifetimes.ts';
+import { checkpointKey, checkpointsKey, leaseKey, parseArchiveName } from '../../src/protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../../src/queue/checkpoint-publisher.ts';
 import { dropConnection, openConnection } from '../../src/queue/connection.ts';
 import { silentObserver } from '../../src/queue/queue-observer.ts';
 import { ThrottledLog } from '../../src/queue/throttled-log.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
+import { ManualClock } from '../simulation/manual-clock.ts';
 
 const archive = parseArchiveName('main');
 
@@ -40,7 +42,10 @@ suite('checkpoint publisher', () => {
   });
 
   /** A publisher, and the epochs that it has published. */
-  function publisher(owner: string): { publisher: CheckpointPublisher; published(epoch: number): Promise<void> } {
+  function publisher(
+    owner: string,
+    clock: Clock = systemClock,
+  ): { publisher: CheckpointPublisher; published(epoch: number): Promise<void> } {
     const connection = openConnection({ url: server.url, username: '', password: '', tlsCaFile: '' }, owner);
     connection.on('error', () => {});
     opened.push(connection);
@@ -52,7 +57,7 @@ suite('checkpoint publisher', () => {
     };
     const observer = { ...silentObserver, checkpointPublished: (epoch: number) => waitFor(epoch).resolve() };
     const log = new ThrottledLog(silentLogger, systemClock);
-    const deps = { connection, clock: systemClock, logger: silentLogger, log, observer };
+    const deps = { connection, clock, logger: silentLogger, log, observer };
     return {
       publisher: new CheckpointPublisher({ archive, shard: 0, owner }, deps),
       published: (epoch) => waitFor(epoch).promise,
@@ -99,6 +104,34 @@ suite('checkpoint publisher', () => {
     old.publisher.publish(notice(4));
     assert.equal(await old.publisher.close(1000), true);
     assert.equal((await readPublished(redis, archive, 0)).notice?.epoch, 2);
+  });
+
+  test('is fenced with nothing to publish, when its lease comes to be renewed', async () => {
+    const clock = new ManualClock();
+    const old = publisher('old', clock);
+    await old.publisher.takeLease({ replace: false });
+    await publisher('young').publisher.takeLease({ replace: false });
+    clock.advance(leaseRenewalMs);
+    assert.equal(await old.publisher.fenced, 'another worker took the shard over');
+    assert.equal(await old.publisher.close(1000), true);
+    assert.equal(await redis.get(leaseKey(archive, 0)), 'young', 'what it lost it does not take away');
+  });
+
+  test('renews its lease as long as it lives, and gives it back at the end', async () => {
+    const clock = new ManualClock();
+    const one = publisher('one', clock);
+    await one.publisher.takeLease({ replace: false });
+    const key = leaseKey(archive, 0);
+    assert.ok((await redis.pttl(key)) > leaseTtlMs - 5000);
+    await redis.pexpire(key, 1000);
+    clock.advance(leaseRenewalMs);
+    while ((await redis.pttl(key)) < leaseTtlMs - 5000);
+    await redis.del(key);
+    clock.advance(leaseRenewalMs);
+    while ((await redis.get(key)) !== 'one');
+    await one.publisher.close(1000);
+    assert.equal(await redis.exists(key), 0);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   test('never replaces a newer checkpoint by an older one', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { PermafrostError } from '../../src/base/errors.ts';
 import { clientTtlMs } from '../../src/protocol/lifetimes.ts';
+import { storedKeyOf } from '../../src/protocol/record-key.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
 import { QueueBench } from './queue-bench.ts';
@@ -114,6 +115,25 @@ suite('put consumer', () => {
     shard.commit();
     assert.notEqual(await delivered, null);
     popper.disconnect();
+  });
+
+  test('refuses to decide alone about a key that may be on other shards, unless it was delivered before', async () => {
+    const several = storedKeyOf('several');
+    const other = new QueueBench(server, shard, { hasSeveralHomes: (storedKey) => several.equals(storedKey) });
+    other.run();
+    shard.autoCommit = true;
+    const replyTo = { list: 'proofs' };
+    for (const ifExists of ['skip-same', 'keep', 'reject']) {
+      await other.addPut(putOf('p1', ['own', 'several'], { replyTo, ifExists }));
+      const refused = (await other.nextOnList('proofs')) as { receipts: { error?: { code: string } }[] };
+      assert.equal(refused.receipts[0]?.error?.code, 'several-homes');
+    }
+    assert.equal(shard.requests.length, 0);
+    await other.addPut(putOf('p1', ['several'], { replyTo, ifExists: 'keep', repeat: true }));
+    await other.addPut(putOf('p2', ['own'], { replyTo, ifExists: 'keep' }));
+    await other.addPut(putOf('p3', ['several'], { replyTo }));
+    await shard.arrived(3);
+    await other.close();
   });
 
   test('fails a job of data that is not JSON, once, with its reason', async () => {

@@ -23,6 +23,7 @@ import { ThrottledLog } from '../../src/queue/throttled-log.ts';
 import type { RedisServer } from '../redis/redis-server.ts';
 
 export interface BenchOptions {
+  readonly hasSeveralHomes?: (storedKey: Uint8Array) => boolean;
   readonly limits?: Partial<ProtocolLimits>;
   readonly observer?: Partial<QueueObserver>;
   readonly lockDurationMs?: number;
@@ -70,7 +71,15 @@ export class QueueBench {
     };
     this.putConsumer = new PutConsumer(
       { ...settings, queue: putQueueName(archive, 0) },
-      { ...deps, connection: quiet(openConnection(where, 'put')), shard, receipts: new ReceiptBatch(this.replies) },
+      {
+        ...{
+          ...deps,
+          connection: quiet(openConnection(where, 'put')),
+          shard,
+          receipts: new ReceiptBatch(this.replies),
+        },
+        ...(options.hasSeveralHomes === undefined ? {} : { hasSeveralHomes: options.hasSeveralHomes }),
+      },
     );
     this.lookupConsumer = new LookupConsumer(
       { ...settings, queue: lookupQueueName(archive, 0) },
