@@ -1,6 +1,7 @@
 import { archiveJobsCommand } from './archive-jobs-command.ts';
 import { backupCommand } from './backup-command.ts';
 import type { Command } from './command.ts';
+import { exportCommand } from './export-command.ts';
 import { getCommand } from './get-command.ts';
 import { importCommand } from './import-command.ts';
 import { inspectCommand } from './inspect-command.ts';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   putCommand,
   getCommand,
   importCommand,
+  exportCommand,
   archiveJobsCommand,
   jobsCommand,
   verifyCommand,

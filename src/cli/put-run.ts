@@ -1,6 +1,9 @@
 /**
  * Puts a stream of records in jobs of a good size, many in flight at once, and counts what became of each.
  *
+ * Records of one key stay in the order of the source: a batch waits while another one with a key of its own is in flight.
+ * Without a linger the batches follow from the source and the settings alone: the same source makes the same batches.
+ *
  * States: reading → draining (the source ended, an interruption, or a failure that is not one record's) → done.
  * Memory is bounded by `bytesInFlightMax`, whatever the number of records: values are read when their batch has room, and
  * the source is asked for more only then. Nothing is counted as stored before its receipt. A record that is refused does
@@ -23,15 +26,18 @@ export interface PutRunSettings {
   /** A batch takes no further record that would bring it above so many bytes of values; a larger record goes alone. */
   readonly batchBytesMax: number;
   readonly batchRecordsMax: number;
-  /** How long a record of a slow source waits for others. */
-  readonly lingerMs: number;
+  /** How long a record of a slow source waits for others; undefined: until its batch is full, or the source ends. */
+  readonly lingerMs: number | undefined;
   /** Bytes above which a value is not even read: it would be refused. */
   readonly valueBytesMax: number;
 }
 
 export interface PutRunPorts {
-  /** Resolves with a receipt for each record, in their order, when all are on disk. */
-  put(records: readonly ClientRecord[]): Promise<readonly RecordReceipt[]>;
+  /**
+   * Resolves with a receipt for each record, in their order, when all are on disk. `batch` names the batch in this run:
+   * its number, or that and the place in it of a record that goes alone because its batch was refused.
+   */
+  put(records: readonly ClientRecord[], batch: string): Promise<readonly RecordReceipt[]>;
   /** Told of each record that was not stored, and of each entry that is no record. */
   problem(kind: 'failed' | 'skipped', where: string, reason: string): void;
   /** Told of each record that is on disk. */
@@ -82,6 +88,8 @@ interface Batch {
 
 interface Loaded {
   readonly record: ImportRecord;
+  /** Its place in the batch. */
+  readonly index: number;
   readonly value: Uint8Array;
 }
 
@@ -92,6 +100,9 @@ class PutRun {
   readonly #inFlight = new Set<Promise<void>>();
   readonly #tally = { stored: 0, unchanged: 0, kept: 0, failed: 0, skipped: 0, bytes: 0 };
   readonly #receiptLatencies = new Latencies();
+  /** Keys of the batches in flight, with the number of their records. */
+  readonly #keysInFlight = new Map<string, number>();
+  #batchCount = 0;
   #bytesInFlight = 0;
   #open: Batch = { records: [], bytes: 0 };
   #stopped: unknown;
@@ -149,8 +160,10 @@ class PutRun {
     while (!this.#fits(batch)) await Promise.race(this.#inFlight);
     if (this.#stop.signal.aborted) return;
     this.#bytesInFlight += batch.bytes;
-    const sent: Promise<void> = this.#put(batch.records).finally(() => {
+    this.#countKeys(batch, 1);
+    const sent: Promise<void> = this.#put(batch.records, `${this.#batchCount++}`).finally(() => {
       this.#bytesInFlight -= batch.bytes;
+      this.#countKeys(batch, -1);
       this.#inFlight.delete(sent);
     });
     this.#inFlight.add(sent);
@@ -159,43 +172,57 @@ class PutRun {
   #fits(batch: Batch): boolean {
     if (this.#inFlight.size === 0) return true;
     const { batchesInFlightMax, bytesInFlightMax } = this.#settings;
+    if (batch.records.some(({ key }) => this.#keysInFlight.has(key))) return false;
     return this.#inFlight.size < batchesInFlightMax && this.#bytesInFlight + batch.bytes <= bytesInFlightMax;
   }
 
+  #countKeys({ records }: Batch, change: number): void {
+    for (const { key } of records) {
+      const count = (this.#keysInFlight.get(key) ?? 0) + change;
+      if (count === 0) this.#keysInFlight.delete(key);
+      else this.#keysInFlight.set(key, count);
+    }
+  }
+
   /** Never rejects. */
-  async #put(records: readonly ImportRecord[]): Promise<void> {
-    const loaded = (await Promise.all(records.map((record) => this.#load(record)))).flatMap((each) => each ?? []);
-    if (loaded.length > 0) await this.#putLoaded(loaded);
+  async #put(records: readonly ImportRecord[], batch: string): Promise<void> {
+    const loading = records.map((record, index) => this.#load(record, index));
+    const loaded = (await Promise.all(loading)).flatMap((each) => each ?? []);
+    if (loaded.length > 0) await this.#putLoaded(loaded, batch);
     this.#ports.step(this.#result());
   }
 
-  async #load(record: ImportRecord): Promise<Loaded | undefined> {
+  async #load(record: ImportRecord, index: number): Promise<Loaded | undefined> {
     try {
-      return { record, value: await record.load() };
+      return { record, index, value: await record.load() };
     } catch (error) {
       this.#problem('failed', record.where, messageOf(error));
       return undefined;
     }
   }
 
-  async #putLoaded(loaded: readonly Loaded[]): Promise<void> {
+  async #putLoaded(loaded: readonly Loaded[], batch: string): Promise<void> {
     const startMs = this.#ports.clock.monotonicMs();
     try {
-      const receipts = await this.#ports.put(loaded.map(({ record, value }) => ({ key: record.key, value })));
+      const receipts = await this.#ports.put(
+        loaded.map(({ record, value }) => ({ key: record.key, value })),
+        batch,
+      );
       const tookMs = this.#ports.clock.monotonicMs() - startMs;
       for (const [index, each] of loaded.entries()) this.#count(each, receipts[index], tookMs);
     } catch (error) {
-      await this.#refusedOrStopped(loaded, error);
+      await this.#refusedOrStopped(loaded, batch, error);
     }
   }
 
-  async #refusedOrStopped(loaded: readonly Loaded[], error: unknown): Promise<void> {
+  async #refusedOrStopped(loaded: readonly Loaded[], batch: string, error: unknown): Promise<void> {
     const [first, ...others] = loaded;
     if (!isRefusal(error)) {
       this.#stopped ??= error;
       this.#stop.abort();
     } else if (others.length > 0) {
-      for (const each of loaded) if (!this.#stop.signal.aborted) await this.#putLoaded([each]);
+      for (const each of loaded)
+        if (!this.#stop.signal.aborted) await this.#putLoaded([each], `${batch}.${each.index}`);
     } else if (first !== undefined) {
       this.#problem('failed', first.record.where, `${messageOf(error)} (${codeOf(error)})`);
     }

@@ -245,3 +245,40 @@ test('latencies run from the put to its receipt, for each record', async () => {
   assert.equal(tally.receiptLatencies.count, 3);
   assert.equal(tally.receiptLatencies.maxMs, 8);
 });
+
+test('records of one key keep their order: a batch waits for the one before it that has a key of its own', async () => {
+  const archive = new HeldArchive();
+  const inFlight: string[] = [];
+  archive.arrived = () => {
+    inFlight.push(archive.pending.map(({ keys }) => keys.join(' ')).join(', '));
+    // When nothing more arrives, the last one to come is settled first.
+    setImmediate(() => archive.pending.pop()?.settle('stored'));
+  };
+  const records = ['a', 'b', 'a', 'c'].map((key) => record(key));
+  assert.equal((await runPuts(listed(...records), oneByOne, archive)).stored, 4);
+  assert.deepEqual(archive.jobs, ['a', 'b', 'a', 'c']);
+  assert.ok(!inFlight.some((keys) => /a.*a/.test(keys)), inFlight.join(' | '));
+  assert.deepEqual(inFlight.slice(0, 2), ['a', 'a, b']);
+});
+
+test('each batch has a name, and a record that goes alone after a refusal its place in it', async () => {
+  const names: string[] = [];
+  const archive = new HeldArchive();
+  const put = archive.put.bind(archive);
+  const refusing: PutRunPorts = Object.assign(archive, {
+    put: (records: readonly ClientRecord[], batch: string) => {
+      names.push(`${batch}: ${records.length}`);
+      const refusal = new ProtocolError('limit-exceeded', 'too much');
+      return records.length > 1 ? Promise.reject(refusal) : put(records);
+    },
+  });
+  await runPuts(items(3), { ...settings, batchRecordsMax: 2 }, refusing);
+  assert.deepEqual(names.sort(), ['0.0: 1', '0.1: 1', '0: 2', '1: 1']);
+});
+
+test('without a linger a batch waits for its records however long the source takes', async () => {
+  const archive = new HeldArchive();
+  await runPuts(items(3), { ...settings, lingerMs: undefined }, archive);
+  assert.deepEqual(archive.jobs, ['r0 r1 r2']);
+  assert.deepEqual(archive.timers, []);
+});
