@@ -7,7 +7,9 @@
 import { delimiter, dirname, join } from 'node:path';
 import { argv, env } from 'node:process';
 import { ensureDependencies, root } from './dependencies.mjs';
+import { ensurePrograms } from './helm/programs.mjs';
 import { findNode } from './node-version.mjs';
+import { ensurePrometheus } from './prometheus.mjs';
 import { ensureRedisServer } from './redis.mjs';
 import { runToEnd } from './run-to-end.mjs';
 
@@ -48,7 +50,7 @@ async function check(place) {
     ['lint', () => runBin(place, 'biome', ['check', '--formatter-enabled=false', '.'])],
     ['types', () => runBin(place, 'tsc', ['--noEmit'])],
     ['layers', () => runTests(place, houseRules)],
-    ['tests', () => test(place)],
+    ['tests', async () => test(await withDeploymentPrograms(place))],
   ];
   const failed = [];
   for (const [name, step] of steps) {
@@ -77,6 +79,24 @@ async function mutants(place) {
 async function withRedis(place) {
   const program = await ensureRedisServer(say);
   return { ...place, env: { ...place.env, PATH: `${place.env.PATH}${delimiter}${dirname(program)}` } };
+}
+
+/**
+ * The same place, told why a program is missing that chart and alerts are checked with: their tests are skipped then,
+ * each with this reason.
+ *
+ * @param {Place} place
+ * @returns {Promise<Place>}
+ */
+async function withDeploymentPrograms(place) {
+  const helm = await ensurePrograms(say);
+  const prometheus = await ensurePrometheus(say);
+  const missing = {
+    ...('reason' in helm && { HELM_PROGRAMS_MISSING: helm.reason }),
+    ...('reason' in prometheus && { PROMETHEUS_MISSING: prometheus.reason }),
+  };
+  for (const [name, reason] of Object.entries(missing)) say(`check: ${name}: ${reason}`);
+  return { ...place, env: { ...place.env, ...missing } };
 }
 
 /**

@@ -6,7 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { settings } from '../../src/service/config.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const files = ['Dockerfile', 'docker-compose.yml', 'helm/templates/statefulset.yaml', 'tools/healthcheck.mjs'];
+const files = [
+  'Dockerfile',
+  'docker-compose.yml',
+  'tools/healthcheck.mjs',
+  ...['_helpers.tpl', 'statefulset.yaml'].map((name) => `helm/templates/${name}`),
+];
 const known = new Set([...settings.map(({ env }) => env), 'PERMAFROST_CONFIG']);
 
 interface Manifest {
@@ -30,7 +35,7 @@ test('the image, Compose and the chart listen where they say they do', () => {
   const port = settings.find(({ key }) => key === 'http.port')?.default;
   assert.match(read('Dockerfile'), new RegExp(`^EXPOSE ${port}$`, 'm'));
   assert.match(read('docker-compose.yml'), new RegExp(`"127.0.0.1:${port}:${port}"`));
-  assert.match(read('helm/values.yaml'), new RegExp(`^http:\n  port: ${port}$`, 'm'));
+  assert.match(read('helm/values.yaml'), new RegExp(`^http:\n {2}#.*\n {2}port: ${port}$`, 'm'));
 });
 
 test('the chart, its application and the package have one version', () => {

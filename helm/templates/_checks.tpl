@@ -1,0 +1,22 @@
+{{/* What a schema cannot say. Each refusal names the value and what to do. */}}
+{{- define "permafrost.checks" -}}
+{{- $least := add .Values.shutdown.deadlineSeconds .Values.shutdown.preStopSeconds -}}
+{{- if le (int .Values.shutdown.graceSeconds) (int $least) -}}
+{{- fail (printf "shutdown.graceSeconds (%d) must be more than shutdown.preStopSeconds and shutdown.deadlineSeconds together (%d), or a worker is killed while it still commits" (int .Values.shutdown.graceSeconds) (int $least)) -}}
+{{- end -}}
+{{- if regexMatch "//[^@/]*:[^@/]+@" .Values.redis.url -}}
+{{- fail "redis.url must not hold a password: it would be readable in a ConfigMap. Put it into a Secret and name that in redis.existingSecret" -}}
+{{- end -}}
+{{- if and (not .Values.redis.url) (or .Values.redis.username .Values.redis.tls.caSecret) -}}
+{{- fail "redis.username and redis.tls.caSecret are for an existing Redis: set redis.url, or leave them empty for the bundled one" -}}
+{{- end -}}
+{{- if gt (int .Values.topology.putShards) (int .Values.shards) -}}
+{{- fail (printf "topology.putShards (%d) must not be more than shards (%d)" (int .Values.topology.putShards) (int .Values.shards)) -}}
+{{- end -}}
+{{- $found := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "permafrost.fullname" .) -}}
+{{- if $found -}}
+{{- if lt (int .Values.shards) (int $found.spec.replicas) -}}
+{{- fail (printf "shards must not go from %d to %d: the records of the shards that are taken away could not be read any more. To put into fewer shards, keep shards at %d and set topology.putShards" (int $found.spec.replicas) (int .Values.shards) (int $found.spec.replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
