@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { codeOf, messageOf } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
 import type { ClientRecord } from '../client/record.ts';
+import { RecordPutter } from '../jobs/record-putter.ts';
 import type { IfExists } from '../protocol/put-job.ts';
 import type { Config } from '../service/config.ts';
 import { connectClient } from './archive-client.ts';
@@ -114,6 +115,11 @@ function ruleOf(choice: string | undefined, source: ImportSource['kind']): 'vers
 
 /** Puts batches as the rule says. */
 function putterOf(client: Client, rule: 'versions' | IfExists): PutRunPorts['put'] {
+  if (rule === 'skip-same') {
+    // It can compare also where an archive has grown, and does not do so itself.
+    const putter = new RecordPutter(client);
+    return (records) => putter.put(records);
+  }
   if (rule !== 'versions') return async (records) => (await client.put(records, { ifExists: rule })).records;
   return async (records, batch) => {
     const receipt = await client.put(records, { id: batchId(records, batch), repeat: true });

@@ -78,8 +78,9 @@ export class JobWriter {
     if (first === undefined) return [];
     try {
       for (const draft of drafts) await this.#putParts(draft);
-      const { stored } = await this.#putter.put(drafts.flatMap(({ records }) => records));
-      return drafts.map((draft) => draft.archived(stored === 0));
+      const receipts = await this.#putter.put(drafts.flatMap(({ records }) => records));
+      const stored = new Set(receipts.filter(({ outcome }) => outcome === 'stored').map(({ key }) => key));
+      return drafts.map((draft) => draft.archived(!draft.records.some(({ key }) => stored.has(key))));
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (others.length === 0) return [{ kind: 'refused', job: first.job, message: messageOf(error) }];

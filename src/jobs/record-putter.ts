@@ -1,17 +1,13 @@
+import { present } from '../base/assert.ts';
 import { codeOf } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
 import { ClientError } from '../client/client-error.ts';
+import type { RecordReceipt } from '../client/puts.ts';
 import type { ClientRecord } from '../client/record.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 
 /** What is needed of a client here. */
 export type ArchiveClient = Pick<Client, 'put' | 'lookupMany'>;
-
-/** How many records were new, and how many were there already. */
-export interface PutCounts {
-  readonly stored: number;
-  readonly unchanged: number;
-}
 
 /**
  * Puts records such that doing it again stores nothing twice.
@@ -29,8 +25,8 @@ export class RecordPutter {
     this.#signal = signal;
   }
 
-  /** Resolves when all are on disk. Errors: those of the client. */
-  async put(records: readonly ClientRecord[]): Promise<PutCounts> {
+  /** Resolves when all are on disk, with a receipt for each, in their order. Errors: those of the client. */
+  async put(records: readonly ClientRecord[]): Promise<readonly RecordReceipt[]> {
     if (!this.#severalHomes) {
       try {
         return await this.#send(records, 'skip-same');
@@ -39,28 +35,28 @@ export class RecordPutter {
         this.#severalHomes = true;
       }
     }
-    const fresh = await this.#withoutSame(records);
-    if (fresh.length === 0) return { stored: 0, unchanged: records.length };
-    const { stored } = await this.#send(fresh, 'append');
-    return { stored, unchanged: records.length - stored };
+    const known = await this.#same(records);
+    const fresh = records.filter((_, index) => known[index] === undefined);
+    const stored = fresh.length === 0 ? [] : await this.#send(fresh, 'append');
+    let next = 0;
+    return known.map((receipt) => receipt ?? present(stored[next++], 'a receipt'));
   }
 
-  async #send(records: readonly ClientRecord[], ifExists: 'skip-same' | 'append'): Promise<PutCounts> {
+  async #send(records: readonly ClientRecord[], ifExists: 'skip-same' | 'append'): Promise<readonly RecordReceipt[]> {
     const receipt = await this.#client.put(records, { ifExists, signal: this.#signal });
-    const stored = receipt.records.filter(({ outcome }) => outcome === 'stored').length;
-    return { stored, unchanged: records.length - stored };
+    return receipt.records;
   }
 
-  async #withoutSame(records: readonly ClientRecord[]): Promise<readonly ClientRecord[]> {
-    const answers = await this.#client.lookupMany(
-      records.map(({ key }) => key),
-      { signal: this.#signal },
-    );
-    return records.filter(({ value }, index) => {
-      const answer = answers[index];
-      if (answer === undefined || answer.outcome === 'missing') return true;
-      if (answer.outcome === 'found') return !answer.value.equals(Buffer.from(value));
-      throw answer.error;
+  /** A receipt for each record whose key has the same value already. */
+  async #same(records: readonly ClientRecord[]): Promise<readonly (RecordReceipt | undefined)[]> {
+    const keys = records.map(({ key }) => key);
+    const answers = await this.#client.lookupMany(keys, { signal: this.#signal });
+    return records.map(({ key, value }, index) => {
+      const answer = present(answers[index], 'an answer');
+      if (answer.outcome === 'missing') return undefined;
+      if (answer.outcome !== 'found') throw answer.error;
+      if (!answer.value.equals(Buffer.from(value))) return undefined;
+      return { key, cursor: answer.cursor ?? '', outcome: 'unchanged' };
     });
   }
 }
