@@ -289,4 +289,15 @@ export const durabilityMutants: readonly Mutant[] = [
       test: 'values of puts that found no room in memory are taken back',
     },
   },
+  {
+    name: 'digests-not-durable',
+    file: 'src/shard/table-digests.ts',
+    text: 'await file.write(0, bytes);\n    await file.sync();',
+    replacement: 'await file.write(0, bytes);',
+    breaks: 'A power failure leaves a checkpoint without the digests of its table, and the shard does not open.',
+    killer: {
+      file: 'test/shard/table-digests.test.ts',
+      test: 'digests are durable before the checkpoint that needs them',
+    },
+  },
 ];

@@ -21,12 +21,34 @@ export const recoveryMutants: readonly Mutant[] = [
   {
     name: 'roll-forward-without-next-check',
     file: 'src/freezer/recovery.ts',
-    text: 'if (!isSame(head, record.next)) throw strayRecord(recovery, at, head, record.next);',
+    text: 'if (!isSamePlace(head, record.next)) throw strayRecord(recovery, at, head, record.next);',
     replacement: '',
     breaks: 'A record that does not hang on its chain is adopted, and the rest of the chain is lost.',
     killer: {
       file: 'test/freezer/hazards/rot-and-strays.test.ts',
       test: 'that a record behind the checkpoint does not continue',
+    },
+  },
+  {
+    name: 'scan-believes-lost-heads',
+    file: 'src/freezer/table-scan.ts',
+    text: 'if (digests === undefined) return false;',
+    replacement: 'if (digests !== undefined) return false;',
+    breaks: 'After a crash keys whose slots became zeros are missing, and their chains are cut off.',
+    killer: {
+      file: 'test/freezer/head-digests.test.ts',
+      test: 'the heads are derived after a crash,',
+    },
+  },
+  {
+    name: 'foreign-head-believed',
+    file: 'src/freezer/derive-buckets.ts',
+    text: 'if (record === undefined) return false;',
+    replacement: 'if (record !== undefined) return true;',
+    breaks: 'Heads of another window are taken for a bucket that is derived.',
+    killer: {
+      file: 'test/freezer/head-digests.test.ts',
+      test: 'the heads are derived after a crash,',
     },
   },
   {

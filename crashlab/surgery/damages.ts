@@ -45,10 +45,7 @@ export function changesAnything({ changes }: Damage, files: Files): boolean {
   });
 }
 
-/**
- * The buckets of the table of which a slot was zeroed as a whole. That is how empty ones look: their keys are missing, or
- * found in an older version, and only verify, which comes from the other side, can tell.
- */
+/** The buckets of the table of which a slot was zeroed as a whole: that is how empty ones look. */
 export function emptiedBuckets({ changes }: Damage, files: Files): ReadonlySet<number> {
   const before = files.get(tableFile);
   const after = changes.get(tableFile);
@@ -107,6 +104,7 @@ export function* lostPages({ disk }: Sample, random: Random): Generator<Damage> 
       [headerSize, page],
       [0, 512],
       [0, 4096],
+      ...(path === tableFile ? ([[headerSize, slotSize]] as const) : []),
     ] as const) {
       for (let at = start; at < bytes.length; at += step) {
         const size = Math.min(step, bytes.length - at);

@@ -8,20 +8,19 @@ import { headerSize } from '../../src/blob/header.ts';
 import { physicalPageSize } from '../../src/blob/page.ts';
 import { crc32c } from '../../src/codec/crc32c.ts';
 import { recordSize } from '../../src/freezer/key-record.ts';
-import { bucketSize } from '../../src/freezer/table-entry.ts';
 import { sectionName } from '../../src/journal/section-blobs.ts';
-import { archiveKey, archiveKeySize, tableFile } from '../../src/shard/engine-settings.ts';
+import { archiveKey, archiveKeySize } from '../../src/shard/engine-settings.ts';
 import type { Answer } from '../../src/shard/lookup.ts';
 import { type openShard, settled } from '../../test/shard/shard-harness.ts';
 import type { SimulatedDisk } from '../../test/simulation/simulated-disk.ts';
 import type { Violation } from '../experiment.ts';
-import { type Damage, emptiedBuckets, type Files } from './damages.ts';
+import type { Damage } from './damages.ts';
 import { damagedDisk, isRecord, requireUnchanged, type Surgeons, violation } from './operation.ts';
 import { type Sample, type Stored, sampleEngine, sampleSettings } from './sample.ts';
 
 /**
  * How a damaged shard answered. `cut`: records behind the commit mark are gone, as after a torn commit. `hidden`: keys
- * of the damage's own buckets or sections are missing or older, and only verify can know.
+ * of a section whose twin is in its place are missing or older, and only verify can know.
  */
 export type Outcome = 'refused' | 'corrupt' | 'hidden' | 'cut' | 'unharmed';
 
@@ -92,21 +91,14 @@ function byKeyVerdicts(
   });
 }
 
-/** Of which keys nothing but verify can tell that they are missing, or that an older version is the newest. */
-function hidden(sample: Sample, damage: Damage): (record: Stored) => boolean {
-  const files = sample.disk.snapshot();
-  const buckets = emptiedBuckets(damage, files);
-  const sizes = tableSizes(files);
+/**
+ * Of which keys nothing but verify can tell that they are missing, or that an older version is the newest: those that a
+ * key of the twin shares its chain with.
+ */
+function hidden({ stored }: Sample, { isTwin }: Damage): (record: Stored) => boolean {
+  const chainOf = (key: string): number => (crc32c(archiveKey(key)) & (sampleEngine.tableInitialSize - 1)) >>> 0;
   return ({ key }) =>
-    damage.isTwin === true || sizes.some((size) => buckets.has((crc32c(archiveKey(key)) & (size - 1)) >>> 0));
-}
-
-/** The sizes that the table has had, of which a resize that is under way uses two. */
-function tableSizes(files: Files): number[] {
-  const sizes: number[] = [];
-  const bytes = (files.get(tableFile)?.length ?? 0) - headerSize;
-  for (let size = sampleEngine.tableInitialSize; size * bucketSize <= bytes; size *= 2) sizes.push(size);
-  return sizes;
+    isTwin === true && stored.some((other) => other.key !== key && chainOf(other.key) === chainOf(key));
 }
 
 function isMissingOrOlder({ stored }: Sample, newest: Stored, answer: Answer | undefined): boolean {

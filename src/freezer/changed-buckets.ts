@@ -1,8 +1,9 @@
 /**
  * Buckets whose slots changed since the last sync, as they will be on disk. Bounded by the settings' `tableChangesMax`:
- * 58 bytes a bucket, 4 for its number, and at most 16 in an open-addressed map from numbers to places.
+ * 58 bytes a bucket, 8 for its number and digest, and at most 16 in an open-addressed map from numbers to places.
  */
 import { assert } from '../base/assert.ts';
+import { bucketDigest } from './head-digests.ts';
 import { bucketSize } from './table-entry.ts';
 
 const initialCapacity = 256;
@@ -17,6 +18,8 @@ export class ChangedBuckets {
   #bytes: Buffer = Buffer.alloc(0);
   /** Bucket numbers by place. */
   #buckets = new Uint32Array(0);
+  /** Digest of each bucket when it was added, by place. */
+  #digests = new Uint32Array(0);
   /** Twice as many cells as there is room for buckets: a bucket's place plus one, or 0. */
   #cells = new Uint32Array(0);
 
@@ -43,6 +46,12 @@ export class ChangedBuckets {
     return place === 0 ? undefined : (place - 1) * bucketSize;
   }
 
+  /** What the bucket added to the digest of its window before it changed; undefined when it is not here. */
+  digestBefore(bucket: number): number | undefined {
+    const place = this.#cells[this.#cellOf(bucket)] ?? 0;
+    return place === 0 ? undefined : this.#digests[place - 1];
+  }
+
   /** Takes a copy of the bucket, which is not here yet, that starts at `at` in `from`. */
   add(bucket: number, from: Buffer, at: number): void {
     if (this.#count === this.#capacity) this.#resize(this.#capacity * 2);
@@ -50,6 +59,7 @@ export class ChangedBuckets {
     assert(this.#cells[cell] === 0, 'a bucket is added once');
     from.copy(this.#bytes, this.#count * bucketSize, at, at + bucketSize);
     this.#buckets[this.#count] = bucket;
+    this.#digests[this.#count] = bucketDigest(from, at);
     this.#count++;
     this.#cells[cell] = this.#count;
   }
@@ -83,9 +93,12 @@ export class ChangedBuckets {
     this.#bytes.copy(bytes, 0, 0, kept);
     const buckets = new Uint32Array(capacity);
     buckets.set(this.buckets);
+    const digests = new Uint32Array(capacity);
+    digests.set(this.#digests.subarray(0, this.#count));
     this.#capacity = capacity;
     this.#bytes = bytes;
     this.#buckets = buckets;
+    this.#digests = digests;
     this.#cells = new Uint32Array(capacity * 2);
     for (let index = 0; index < this.#count; index++) {
       this.#cells[this.#cellOf(buckets[index] ?? 0)] = index + 1;

@@ -17,6 +17,7 @@ export {
   type SaveMark,
 } from './freezer.ts';
 export { FreezerError, type FreezerErrorCode } from './freezer-error.ts';
+export { HeadDigests } from './head-digests.ts';
 export type { FreezerHooks } from './hooks.ts';
 export type { Identifier, Lookup } from './lookup.ts';
 export type { Version } from './reader.ts';

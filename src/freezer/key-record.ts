@@ -95,3 +95,8 @@ function readNext(bytes: Buffer, tail: number): RecordPosition | undefined {
 export function isBefore(left: RecordPosition, right: RecordPosition): boolean {
   return left.section < right.section || (left.section === right.section && left.position < right.position);
 }
+
+/** Whether both are one record, or both none. */
+export function isSamePlace(left: RecordPosition | undefined, right: RecordPosition | undefined): boolean {
+  return left?.section === right?.section && left?.position === right?.position;
+}

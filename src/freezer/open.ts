@@ -11,6 +11,7 @@ import { verifyClean } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
+import { HeadDigests } from './head-digests.ts';
 import type { FreezerHooks } from './hooks.ts';
 import { recordLayout, recordSize } from './key-record.ts';
 import { recover, verifyCoding } from './recovery.ts';
@@ -42,6 +43,7 @@ export async function openStore<V>(
 ): Promise<OpenedStore<V>> {
   if (start.kind === 'create' || isEmptyCheckpoint(start.checkpoint)) return createStore(disk, settings, coding);
   checkCheckpoint(start.checkpoint);
+  if (start.kind !== 'checkpoint') checkDigests(start.table?.digests, start.checkpoint);
   const blob = await openTable(disk, settings, start.checkpoint);
   const files = journalFiles(
     disk,
@@ -77,6 +79,8 @@ async function createStore<V>(
     const table = new Table(blob, tableSettingsOf(settings), settings.tableInitialSize, {
       resizeProgress: undefined,
       resizable: 0,
+      initialSize: settings.tableInitialSize,
+      digests: HeadDigests.ofEmpty(settings.tableInitialSize),
     });
     return { oversized: await openJournals(disk, settings, journalStart), table, coding, epoch: firstEpoch };
   } catch (error) {
@@ -180,6 +184,18 @@ export function checkCheckpoint({ epoch, section, keyBytes, tableSize }: Checkpo
   throw new FreezerError('checkpoint-mismatch', `checkpoint: ${bad.field} is ${bad.found}, expected ${bad.expected}`, {
     details: bad,
   });
+}
+
+function checkDigests(digests: HeadDigests | undefined, { tableSize }: Checkpoint): void {
+  if (digests === undefined || digests.tableSize === tableSize) return;
+  const found = digests.tableSize;
+  throw new FreezerError(
+    'checkpoint-mismatch',
+    `digests of ${found} buckets, the checkpoint's table has ${tableSize}`,
+    {
+      details: { field: 'digests', expected: tableSize, found },
+    },
+  );
 }
 
 function notEmpty(place: string, found: string): FreezerError {

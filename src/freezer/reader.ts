@@ -173,11 +173,24 @@ export class Reader<V> {
         };
         return false;
       }
+      const stray = this.#strayDamage(walk, record);
+      if (stray !== undefined) {
+        located[walk.index] = stray;
+        return false;
+      }
       this.unnecessaryReads.add();
       if (record.next === undefined) return false;
       walk.at = record.next;
       return true;
     });
+  }
+
+  /** All keys of a chain have the bits in common that chose their bucket when the table was smallest. */
+  #strayDamage({ at, key }: Walk, record: KeyRecord): Error | undefined {
+    const mask = this.#table.initialSize - 1;
+    if (((crc32c(record.key) ^ crc32c(key)) & mask) === 0) return undefined;
+    const file = this.#oversized.keys.blobs.path(at.section);
+    return recordDamage(file, at.position, 'a key of its chain', 'a key of another one');
   }
 
   /** A record whose chain goes backwards, or the error that says why it is none. */

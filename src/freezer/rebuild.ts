@@ -17,6 +17,7 @@ import { readTail, tailRecords } from '../journal/roll-forward.ts';
 import { verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
+import { HeadDigests } from './head-digests.ts';
 import type { FreezerHooks } from './hooks.ts';
 import { isBefore, readRecordOf, recordLayout } from './key-record.ts';
 import { checkCheckpoint } from './open.ts';
@@ -33,33 +34,35 @@ const writeStepCount = 4096;
 const none = -1;
 
 /**
- * Writes the table that the records up to the checkpoint make, with the checkpoint's size. Nobody has the store open.
- * Records that cannot be read are corruption: then the old table stays.
+ * Writes the table that the records up to the checkpoint make, with the checkpoint's size, and gives its digests. Nobody
+ * has the store open. Records that cannot be read are corruption: then the old table stays.
  */
 export async function rebuildTable<V>(
   disk: Disk,
   settings: FreezerSettings<V>,
   checkpoint: Checkpoint,
   hooks: FreezerHooks = {},
-): Promise<void> {
+): Promise<HeadDigests> {
   checkSettings(settings);
   checkCheckpoint(checkpoint);
   const layout = recordLayout(settings.keySize);
   const files = journalFiles(disk, { ...settings, pageSize: settings.keyPageCache.pageSize }, layout);
   const fresh = `${tableName}.rebuild`;
+  const digests = HeadDigests.ofEmpty(checkpoint.tableSize);
   try {
     const end = await verifyCommitted(files, checkpoint, undefined);
     const continued = await continuedHeads(files, settings.keySize, checkpoint, end);
     const blob = await createBlob(disk, settings.tablePartition, fresh);
     try {
       await blob.truncate(tableBytes(checkpoint.tableSize));
-      await writeHeads(blob, files, settings.keySize, checkpoint, end, continued, hooks);
+      await writeHeads({ blob, digests }, files, settings.keySize, checkpoint, end, continued, hooks);
       await blob.sync();
     } finally {
       await blob.close();
     }
     await disk.rename(`${settings.tablePartition}/${fresh}`, tableFile(settings));
     await disk.syncDirectory(settings.tablePartition);
+    return digests;
   } finally {
     await closeJournalFiles(files);
   }
@@ -82,8 +85,14 @@ async function continuedHeads(
   return heads;
 }
 
+/** The table that is being made. */
+interface FreshTable {
+  readonly blob: Blob;
+  readonly digests: HeadDigests;
+}
+
 async function writeHeads(
-  blob: Blob,
+  table: FreshTable,
   files: JournalFiles,
   keySize: number,
   checkpoint: Checkpoint,
@@ -111,12 +120,12 @@ async function writeHeads(
       sections[at] = head.section;
       positions[at] = head.position;
     }
-    await writePass(blob, first, checkpoint.epoch, sections, positions);
+    await writePass(table, first, checkpoint.epoch, sections, positions);
   }
 }
 
 async function writePass(
-  blob: Blob,
+  { blob, digests }: FreshTable,
   first: number,
   epoch: number,
   sections: Float64Array,
@@ -128,7 +137,9 @@ async function writePass(
     for (let index = 0; index < count; index++) {
       const section = sections[from + index] ?? none;
       if (section === none) continue;
-      writeSlot(bytes, index * bucketSize, { epoch, section, position: positions[from + index] ?? 0, added: 0 });
+      const head = { section, position: positions[from + index] ?? 0 };
+      writeSlot(bytes, index * bucketSize, { epoch, ...head, added: 0 });
+      digests.change(first + from + index, undefined, head);
     }
     await blob.writeMany([{ offset: tableBytes(first + from), bytes }]);
   }

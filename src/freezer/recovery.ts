@@ -29,16 +29,16 @@ import { type JournalTail, readTail, tailRecords } from '../journal/roll-forward
 import { checkFrame } from '../journal/value-log.ts';
 import { lastValues, type ValueRange, verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { visitKeys } from './derive-heads.ts';
+import { deriveBuckets, type Heads } from './derive-buckets.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { isBefore, type KeyRecord, readRecordOf } from './key-record.ts';
+import { isSamePlace, type KeyRecord, readRecordOf } from './key-record.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
-import { bucketError, Table, type TableSettings, tableBytes } from './table.ts';
-import { clearSlot, newestSlot, readSlot, type Slot, slotOffset, slotState, writeSlot } from './table-entry.ts';
-import { type MendedBucket, type ScanResult, scanTable } from './table-scan.ts';
+import { Table, type TableSettings, tableBytes } from './table.ts';
+import { newestSlot, type Slot } from './table-entry.ts';
+import { scanTable } from './table-scan.ts';
 import { verifyChains } from './verify-chains.ts';
 
 export type RecoveryStart = Extract<FreezerStart, { kind: 'checkpoint' | 'roll-forward' }>;
@@ -146,6 +146,7 @@ function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
 async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail: JournalTail): Promise<Table> {
   const { blob, settings, start, files, tableSettings, hooks } = recovery;
   const { checkpoint } = start;
+  const saved = start.kind === 'roll-forward' ? start.table : undefined;
   const touched = touchedBuckets(recovery, tail);
   const scan = await scanTable(blob, {
     checkpoint,
@@ -154,16 +155,26 @@ async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail
     resizeFrequency: settings.tableResizeFrequency,
     touched,
     stepBytes: settings.tableReplayBuffer,
+    digests: saved?.digests,
     progress: hooks.progress,
   });
-  const derived = await deriveBuckets(recovery, committed, scan, touched);
-  const isResizable = ({ bytes }: MendedBucket): boolean =>
-    (newestSlot(bytes, 0)?.added ?? 0) >= settings.tableResizeFrequency;
+  const { digests, underivable: buckets, mended } = scan;
+  const isVouched = saved?.digests !== undefined;
+  const { keySize } = settings;
+  const derived = await deriveBuckets(
+    { files, blob, keySize, checkpoint, committed, touched, isVouched, hooks },
+    buckets,
+  );
+  const heads = derived.map(({ bytes }) => newestSlot(bytes, 0));
+  for (const [index, { bucket }] of derived.entries()) digests.change(bucket, undefined, heads[index]);
+  const isResizable = (head: Slot | undefined): boolean => (head?.added ?? 0) >= settings.tableResizeFrequency;
   const table = new Table(blob, tableSettings, checkpoint.tableSize, {
     resizeProgress: undefined,
-    resizable: scan.resizable + derived.filter(isResizable).length,
+    resizable: scan.resizable + heads.filter(isResizable).length,
+    initialSize: saved?.initialSize ?? 1,
+    digests,
   });
-  for (const { bucket, bytes } of [...scan.mended, ...derived]) table.override(bucket, bytes, 0);
+  for (const { bucket, bytes } of [...mended, ...derived]) table.override(bucket, bytes, 0);
   return table;
 }
 
@@ -182,84 +193,6 @@ function recordAt<V>({ files, settings }: Recovery<V>, at: RecordPosition, bytes
   return readRecordOf(files.keys.path(at.section), at.position, bytes, settings.keySize);
 }
 
-type Heads = ReadonlyMap<number, RecordPosition | undefined>;
-
-/**
- * Heads of buckets that the table cannot tell. Where records behind the checkpoint changed the bucket, the first of
- * them names its head; for the others one pass over the key index finds the newest record of each.
- */
-async function deriveBuckets<V>(
-  recovery: Recovery<V>,
-  committed: JournalEnd,
-  scan: ScanResult,
-  touched: Heads,
-): Promise<readonly MendedBucket[]> {
-  const { checkpoint } = recovery.start;
-  const newest = new Map<number, RecordPosition | undefined>();
-  for (const { bucket } of scan.underivable) if (!touched.has(bucket)) newest.set(bucket, undefined);
-  if (newest.size > 0) {
-    const visit = (hash: number, section: number, position: number): void => {
-      const bucket = (hash & (checkpoint.tableSize - 1)) >>> 0;
-      if (newest.has(bucket)) newest.set(bucket, { section, position });
-    };
-    await visitKeys(recovery.files, recovery.settings.keySize, committed, visit, recovery.hooks.progress);
-    recovery.hooks.logger?.warn({ buckets: newest.size }, 'damaged buckets derived from the key index');
-  }
-  return scan.underivable.map((damaged) => {
-    const slots = slotsOf(damaged.bytes);
-    const head = touched.has(damaged.bucket)
-      ? touched.get(damaged.bucket)
-      : newerOf(slots.good, newest.get(damaged.bucket));
-    return mendedWith(recovery, damaged, slots, head);
-  });
-}
-
-interface DamagedSlots {
-  readonly good: Slot | undefined;
-  readonly damagedAt: readonly number[];
-}
-
-function slotsOf(bytes: Buffer): DamagedSlots {
-  const offsets = [slotOffset(0, 0), slotOffset(0, 1)];
-  const goodAt = offsets.find((at) => slotState(bytes, at) === 'valid');
-  return {
-    good: goodAt === undefined ? undefined : readSlot(bytes, goodAt),
-    damagedAt: offsets.filter((at) => slotState(bytes, at) === 'damaged'),
-  };
-}
-
-/**
- * The newer head leads to all records of the bucket. A good slot's may be newer than the newest record of the bucket
- * itself: after a resize two buckets share a chain.
- */
-function newerOf(good: Slot | undefined, derived: RecordPosition | undefined): RecordPosition | undefined {
-  if (good === undefined || derived === undefined) return good ?? derived;
-  return isBefore(good, derived) ? derived : good;
-}
-
-/**
- * The bucket with this head. A good slot stays as it is: while the other one is written, a tear must not leave two
- * slots that cannot be told apart.
- */
-function mendedWith<V>(
-  { blob, start }: Recovery<V>,
-  { bucket, bytes }: MendedBucket,
-  { good, damagedAt }: DamagedSlots,
-  head: RecordPosition | undefined,
-): MendedBucket {
-  const mended = Buffer.from(bytes);
-  for (const at of damagedAt) clearSlot(mended, at);
-  if (isSame(good, head)) return { bucket, bytes: mended };
-  const { epoch } = start.checkpoint;
-  const [at] = damagedAt;
-  if (at === undefined || head === undefined || (good !== undefined && good.epoch >= epoch)) {
-    throw bucketError(blob.path, bucket, bytes, 0);
-  }
-  const { section, position } = head;
-  writeSlot(mended, at, { epoch, section, position, added: 0 });
-  return { bucket, bytes: mended };
-}
-
 /** Puts the records behind the checkpoint again, into the table in memory. */
 async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail): Promise<void> {
   const epoch = recovery.start.checkpoint.epoch + 1;
@@ -274,7 +207,7 @@ async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail)
     const record = recordAt(recovery, at, at.bytes);
     const bucket = bucketOf(record, tableSize);
     const head = table.head(bucket);
-    if (!isSame(head, record.next)) throw strayRecord(recovery, at, head, record.next);
+    if (!isSamePlace(head, record.next)) throw strayRecord(recovery, at, head, record.next);
     table.update(bucket, head, { epoch, section: at.section, position: at.position });
     if (++count % replayStepCount === 0) await yieldToLoop();
   }
@@ -282,10 +215,6 @@ async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail)
 
 function bucketOf({ key }: KeyRecord, tableSize: number): number {
   return (crc32c(key) & (tableSize - 1)) >>> 0;
-}
-
-function isSame(left: RecordPosition | undefined, right: RecordPosition | undefined): boolean {
-  return left?.section === right?.section && left?.position === right?.position;
 }
 
 function strayRecord<V>(

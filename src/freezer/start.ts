@@ -1,5 +1,6 @@
 import type { JournalEnd } from '../journal/journal-end.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import type { HeadDigests } from './head-digests.ts';
 
 /**
  * How a freezer is opened. Nothing is guessed: data without a checkpoint is refused.
@@ -17,6 +18,8 @@ export type FreezerStart =
       readonly kind: 'roll-forward';
       readonly checkpoint: Checkpoint;
       readonly mark?: JournalEnd | undefined;
+      /** What was saved beside the checkpoint; without it a table that lost heads is believed. */
+      readonly table?: Pick<TableState, 'initialSize' | 'digests'> | undefined;
       readonly sealed?: readonly JournalEnd[] | undefined;
     }
   | {
@@ -33,4 +36,8 @@ export interface TableState {
   readonly resizeProgress: number | undefined;
   /** Buckets that reached the resize frequency. */
   readonly resizable: number;
+  /** Buckets that the table began with: the hashes of all keys of a chain agree modulo this. 1 when it is not known. */
+  readonly initialSize: number;
+  /** By which a bucket that lost its head is told from an empty one; undefined when nobody kept them. */
+  readonly digests: HeadDigests | undefined;
 }

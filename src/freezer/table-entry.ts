@@ -5,7 +5,7 @@
  * or damaged. Within one epoch a bucket uses one slot only; the other keeps the state before that epoch.
  */
 import { crc32c, crcSize } from '../codec/crc32c.ts';
-import { readU64, u8Size, u64Size, writeU64 } from '../codec/integer.ts';
+import { readU64, u8Size, u32Size, u64Size, writeU64 } from '../codec/integer.ts';
 
 const epochAt = 0;
 const sectionAt = epochAt + u64Size;
@@ -88,12 +88,32 @@ export function clearSlot(bytes: Buffer, at: number): void {
 
 /** The newest slot of a bucket without damage; `undefined` when both are empty. */
 export function newestSlot(bytes: Buffer, at: number): Slot | undefined {
-  const first = !isEmpty(bytes, at);
-  const second = !isEmpty(bytes, at + slotSize);
-  if (first && second)
-    return readSlot(bytes, slotEpoch(bytes, at) > slotEpoch(bytes, at + slotSize) ? at : at + slotSize);
-  if (first) return readSlot(bytes, at);
-  return second ? readSlot(bytes, at + slotSize) : undefined;
+  const newest = newestSlotAt(bytes, at);
+  return newest === undefined ? undefined : readSlot(bytes, newest);
+}
+
+/** Offset of the slot with the higher epoch that is not empty, whatever else is in it; `undefined` when both are empty. */
+export function newestSlotAt(bytes: Buffer, at: number): number | undefined {
+  const second = at + slotSize;
+  if (isEmpty(bytes, second)) return isEmpty(bytes, at) ? undefined : at;
+  return !isEmpty(bytes, at) && isNewer(bytes, at, second) ? at : second;
+}
+
+/** Whether the epoch of the slot at `at` is higher than that of the other; neither needs to be below 2^53. */
+function isNewer(bytes: Buffer, at: number, other: number): boolean {
+  const [high, otherHigh] = [bytes.readUInt32BE(at + epochAt), bytes.readUInt32BE(other + epochAt)];
+  if (high !== otherHigh) return high > otherHigh;
+  return bytes.readUInt32BE(at + epochAt + u32Size) > bytes.readUInt32BE(other + epochAt + u32Size);
+}
+
+/** The low 32 bits of a slot's section. */
+export function lowSection(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at + sectionAt + u32Size);
+}
+
+/** The low 32 bits of a slot's position. */
+export function lowPosition(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at + positionAt + u32Size);
 }
 
 /** The slot that a write of the epoch goes to: its own if it has one, else an empty one, else the older. */

@@ -8,28 +8,23 @@ import { bucketSize } from './table-entry.ts';
 
 /** Bytes of table up to which it is mirrored. */
 export const mirrorBytesMax = 32 * 1024 * 1024;
-const windowBucketsMax = 64;
 
 export class TableMirror {
   readonly #tableSize: number;
-  readonly windowBuckets: number;
+  readonly #windowBuckets: number;
   readonly bytes: Buffer;
   readonly #isLoaded: Uint8Array;
 
-  private constructor(tableSize: number) {
+  private constructor(tableSize: number, windowBuckets: number) {
     this.#tableSize = tableSize;
-    this.windowBuckets = Math.min(tableSize, windowBucketsMax);
+    this.#windowBuckets = windowBuckets;
     this.bytes = Buffer.alloc(tableSize * bucketSize);
-    this.#isLoaded = new Uint8Array(tableSize / this.windowBuckets);
+    this.#isLoaded = new Uint8Array(tableSize / windowBuckets);
   }
 
   /** An empty mirror, or none when the table is too large for one. */
-  static of(tableSize: number): TableMirror | undefined {
-    return tableSize * bucketSize <= mirrorBytesMax ? new TableMirror(tableSize) : undefined;
-  }
-
-  windowOf(bucket: number): number {
-    return Math.floor(bucket / this.windowBuckets);
+  static of(tableSize: number, windowBuckets: number): TableMirror | undefined {
+    return tableSize * bucketSize <= mirrorBytesMax ? new TableMirror(tableSize, windowBuckets) : undefined;
   }
 
   has(window: number): boolean {
@@ -38,7 +33,7 @@ export class TableMirror {
 
   /** Takes a window as it is in the file. */
   load(window: number, bytes: Buffer): void {
-    bytes.copy(this.bytes, window * this.windowBuckets * bucketSize);
+    bytes.copy(this.bytes, window * this.#windowBuckets * bucketSize);
     this.#isLoaded[window] = 1;
   }
 
@@ -49,8 +44,8 @@ export class TableMirror {
 
   /** The mirror of the table when its new half is a copy of the old one. */
   doubled(): TableMirror | undefined {
-    const mirror = TableMirror.of(this.#tableSize * 2);
-    if (mirror === undefined || mirror.windowBuckets !== this.windowBuckets) return mirror;
+    const mirror = TableMirror.of(this.#tableSize * 2, this.#windowBuckets);
+    if (mirror === undefined) return undefined;
     for (const half of [0, 1]) {
       this.bytes.copy(mirror.bytes, half * this.bytes.length);
       mirror.#isLoaded.set(this.#isLoaded, half * this.#isLoaded.length);

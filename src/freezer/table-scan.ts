@@ -7,6 +7,10 @@
  * the interrupted sync may have torn it, and the other slot decides. Any other damaged slot, also one that a resize
  * chunk may have torn, makes its bucket one to be derived from the key index: rot and a torn write look the same.
  *
+ * With the digests that were saved with the checkpoint, each window of buckets is held against its own: a head that
+ * became zeros, or that an older page took with it, looks like nothing at all in the bucket itself. Where they differ,
+ * or cannot be compared because a bucket is damaged, the whole window is to be derived.
+ *
  * Behind the table's end lie the copies of a running resize. What is there and not newer than N is a copy of the bucket;
  * anything else proves that the checkpoint names another table size (H6).
  */
@@ -16,6 +20,7 @@ import type { JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { FreezerError } from './freezer-error.ts';
+import { digestOf, HeadDigests } from './head-digests.ts';
 import { bucketError, tableBytes } from './table.ts';
 import { bucketSize, clearSlot, newestSlot, readSlot, type Slot, slotOffset, slotState } from './table-entry.ts';
 
@@ -28,6 +33,8 @@ export interface ScanRequest {
   /** Buckets changed behind the checkpoint, each with the `next` of its first record there. */
   readonly touched: ReadonlyMap<number, RecordPosition | undefined>;
   readonly stepBytes: number;
+  /** What the heads added up to at the checkpoint; without them a bucket whose slots are good is believed. */
+  readonly digests: HeadDigests | undefined;
   readonly progress: ((done: number, total: number, phase: string) => void) | undefined;
 }
 
@@ -43,36 +50,80 @@ export interface ScanResult {
   readonly underivable: readonly MendedBucket[];
   /** Buckets, mended ones included and underivable ones not, whose count reached the resize frequency. */
   readonly resizable: number;
+  /** Of all buckets but the underivable ones. */
+  readonly digests: HeadDigests;
 }
 
 type Verdict = 'as-is' | 'mended' | 'derive';
 
 export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanResult> {
   const { tableSize } = request.checkpoint;
-  const stepCount = Math.max(1, Math.floor(request.stepBytes / bucketSize));
-  const mended: MendedBucket[] = [];
-  const underivable: MendedBucket[] = [];
-  let resizable = 0;
+  const { windowBuckets } = request.digests ?? HeadDigests.ofEmpty(tableSize);
+  const found = new ScanFindings(request, new HeadDigests(windowBuckets, new Uint32Array(tableSize / windowBuckets)));
+  const stepCount = Math.max(1, Math.floor(request.stepBytes / tableBytes(windowBuckets))) * windowBuckets;
   for (let first = 0; first < tableSize; first += stepCount) {
     const count = Math.min(stepCount, tableSize - first);
     const bytes = Buffer.allocUnsafe(count * bucketSize);
     await blob.read(tableBytes(first), bytes);
     const copies = await readCopies(blob, first, count, tableSize);
-    for (let index = 0; index < count; index++) {
-      const at = index * bucketSize;
-      if (isBlank(bytes, at) && isBlank(copies, at)) continue;
-      const bucket = first + index;
-      const verdict = judge(blob.path, bytes, at, bucket, request);
-      checkCopy(bytes, copies, at, bucket, verdict, request);
-      const copy = (): MendedBucket => ({ bucket, bytes: Buffer.from(bytes.subarray(at, at + bucketSize)) });
-      if (verdict === 'derive') underivable.push(copy());
-      else if (verdict === 'mended') mended.push(copy());
-      if (verdict !== 'derive' && (newestSlot(bytes, at)?.added ?? 0) >= request.resizeFrequency) resizable++;
+    for (let index = 0; index < count; index += windowBuckets) {
+      const [start, end] = [tableBytes(index), tableBytes(index + windowBuckets)];
+      found.take(blob.path, first + index, bytes.subarray(start, end), copies.subarray(start, end));
     }
     request.progress?.(first + count, tableSize, 'table scan');
     await yieldToLoop();
   }
-  return { mended, underivable, resizable };
+  return found;
+}
+
+/** What is known so far, window by window. */
+class ScanFindings implements ScanResult {
+  readonly #request: ScanRequest;
+  readonly digests: HeadDigests;
+  readonly mended: MendedBucket[] = [];
+  readonly underivable: MendedBucket[] = [];
+  resizable = 0;
+
+  constructor(request: ScanRequest, digests: HeadDigests) {
+    this.#request = request;
+    this.digests = digests;
+  }
+
+  /** Takes the window that begins with bucket `first`. */
+  take(file: string, first: number, bytes: Buffer, copies: Buffer): void {
+    const indices = Array.from({ length: bytes.length / bucketSize }, (_, index) => index);
+    const isUsed = (at: number): boolean => !isBlank(bytes, at) || !isBlank(copies, at);
+    const verdicts = indices.map((index): Verdict => {
+      const at = tableBytes(index);
+      return isUsed(at) ? judge(file, bytes, at, first + index, this.#request) : 'as-is';
+    });
+    const isWrong = this.#isWrong(first, bytes, verdicts);
+    for (const index of indices) {
+      const at = tableBytes(index);
+      const verdict = isWrong ? 'derive' : (verdicts[index] ?? 'derive');
+      if (isUsed(at)) checkCopy(bytes, copies, at, first + index, verdict, this.#request);
+      this.#add(first + index, bytes, at, verdict);
+    }
+  }
+
+  #isWrong(first: number, bytes: Buffer, verdicts: readonly Verdict[]): boolean {
+    const { digests } = this.#request;
+    if (digests === undefined) return false;
+    return verdicts.includes('derive') || digestOf(bytes) !== digests.of(digests.windowOf(first));
+  }
+
+  #add(bucket: number, bytes: Buffer, at: number, verdict: Verdict): void {
+    if (verdict !== 'as-is') {
+      const copy = { bucket, bytes: Buffer.from(bytes.subarray(at, at + bucketSize)) };
+      if (verdict === 'mended') this.mended.push(copy);
+      else this.underivable.push(copy);
+    }
+    if (verdict === 'derive') return;
+    const head = newestSlot(bytes, at);
+    if (head === undefined) return;
+    if (head.added >= this.#request.resizeFrequency) this.resizable++;
+    this.digests.change(bucket, undefined, head);
+  }
 }
 
 /** Clears, in the buffer, what does not belong to the checkpoint. */
@@ -131,14 +182,17 @@ async function readCopies(blob: Blob, first: number, count: number, tableSize: n
   return copies;
 }
 
-/** Refuses a copy that is not the bucket's. A damaged one says nothing: copies are cut and made anew. */
+/**
+ * Refuses a copy that is not the bucket's, unless digests vouch for the bucket. A damaged one says nothing: copies are cut
+ * and made anew.
+ */
 function checkCopy(
   bytes: Buffer,
   copies: Buffer,
   at: number,
   bucket: number,
   verdict: Verdict,
-  { checkpoint: { epoch, tableSize } }: ScanRequest,
+  { checkpoint: { epoch, tableSize }, digests }: ScanRequest,
 ): void {
   const slots: Slot[] = [];
   for (const offset of [slotOffset(at, 0), slotOffset(at, 1)]) {
@@ -149,7 +203,7 @@ function checkCopy(
   const newer = slots.find((slot) => slot.epoch > epoch + 1);
   if (newer !== undefined) throw stale(bucket + tableSize, `epochs up to ${epoch + 1}`, `epoch ${newer.epoch}`);
   const kept = slots.filter((slot) => slot.epoch <= epoch);
-  if (verdict === 'derive' || kept.length === 0) return;
+  if (verdict === 'derive' || digests !== undefined || kept.length === 0) return;
   const copy = kept.reduce((left, right) => (left.epoch > right.epoch ? left : right));
   const own = newestSlot(bytes, at);
   if (own?.epoch === copy.epoch && own.section === copy.section && own.position === copy.position) return;

@@ -20,6 +20,7 @@ import { headerSize } from '../blob/header.ts';
 import type { DiskWrite } from '../disk/disk.ts';
 import { ChangedBuckets } from './changed-buckets.ts';
 import { FreezerError } from './freezer-error.ts';
+import { bucketDigest, digestOf, type HeadDigests, windowBucketsMax } from './head-digests.ts';
 import type { TableState } from './start.ts';
 import {
   addedAfterPut,
@@ -51,6 +52,12 @@ export function tableBytes(tableSize: number): number {
   return tableSize * bucketSize;
 }
 
+/** A window as it was read, and why its heads cannot be believed. */
+interface WindowImage {
+  readonly bytes: Buffer;
+  damage: BlobError | undefined;
+}
+
 /** A bucket somewhere in memory. */
 interface BucketImage {
   readonly bytes: Buffer;
@@ -63,6 +70,12 @@ export class Table {
   readonly #changed = new ChangedBuckets();
   /** Held while the file is written, so that a read that met a half-written bucket can wait and read again. */
   readonly #writing = new Mutex();
+  /** Buckets that the table began with. */
+  readonly initialSize: number;
+  readonly #windowBuckets: number;
+  /** Digests of the file, and of what the next sync makes of it; without them what is read is believed. */
+  #digests: HeadDigests | undefined;
+  readonly #digestsNext: HeadDigests | undefined;
   #mirror: TableMirror | undefined;
   /** Counts the beginnings and ends of writing to the file: odd while it is written. */
   #writings = 0;
@@ -78,7 +91,11 @@ export class Table {
     this.#size = size;
     this.#progress = state.resizeProgress;
     this.#resizable = state.resizable;
-    this.#mirror = TableMirror.of(size);
+    this.initialSize = state.initialSize;
+    this.#digests = state.digests;
+    this.#digestsNext = state.digests?.copy();
+    this.#windowBuckets = state.digests?.windowBuckets ?? Math.min(size, windowBucketsMax);
+    this.#mirror = TableMirror.of(size, this.#windowBuckets);
   }
 
   /** Buckets that lookups use. */
@@ -87,7 +104,8 @@ export class Table {
   }
 
   get state(): TableState {
-    return { resizeProgress: this.#progress, resizable: this.#resizable };
+    const { initialSize } = this;
+    return { resizeProgress: this.#progress, resizable: this.#resizable, initialSize, digests: this.#digests };
   }
 
   get changedCount(): number {
@@ -110,13 +128,10 @@ export class Table {
     if (missing.length === 0) return;
     this.#checkRoom(missing, changesMax);
     const images = await this.#read(missing);
+    for (const image of images) if (image instanceof Error) throw image;
     for (const [index, bucket] of missing.entries()) {
-      const damage = this.#damage(bucket, present(images[index], 'a bucket'));
-      if (damage !== undefined) throw damage;
-    }
-    for (const [index, bucket] of missing.entries()) {
-      const { bytes, at } = present(images[index], 'a bucket');
-      if (!this.#changed.has(bucket)) this.#changed.add(bucket, bytes, at);
+      const image = present(images[index], 'a bucket');
+      if (!(image instanceof Error) && !this.#changed.has(bucket)) this.#changed.add(bucket, image.bytes, image.at);
     }
   }
 
@@ -138,6 +153,7 @@ export class Table {
     if (mirrored) this.unnecessaryWrites.add();
     if (added === this.#settings.resizeFrequency) this.#resizable += mirrored ? 2 : 1;
     writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, record.epoch)), { ...record, added });
+    this.#digestsNext?.change(bucket, head, record);
   }
 
   /** One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. */
@@ -167,6 +183,7 @@ export class Table {
       if (this.#progress !== undefined) await this.#advance(epoch, this.#progress);
       await this.#blob.sync();
       this.#changed.clear();
+      this.#digests = this.#digestsNext?.copy();
       this.#writings++;
     });
   }
@@ -198,45 +215,65 @@ export class Table {
     const images = await this.#read(missing);
     for (const [at, index] of missingAt.entries()) {
       const image = present(images[at], 'a bucket');
-      heads[index] = this.#damage(present(missing[at], 'a bucket'), image) ?? newestSlot(image.bytes, image.at);
+      heads[index] = image instanceof Error ? image : newestSlot(image.bytes, image.at);
     }
     return heads;
   }
 
-  /** Buckets as they are in the file, from the mirror if there is one. Good until the next turn of the event loop. */
-  async #read(buckets: readonly number[]): Promise<readonly BucketImage[]> {
-    const mirror = this.#mirror;
-    if (mirror === undefined) return this.#readSingly(buckets);
-    const windows = await this.#readWindows(mirror, buckets);
+  /** Buckets as they are in the file, or why one cannot be believed. Good until the next turn of the event loop. */
+  async #read(buckets: readonly number[]): Promise<readonly (BucketImage | BlobError)[]> {
+    const windows = await this.#readWindows(buckets);
     return buckets.map((bucket) => {
-      const window = mirror.windowOf(bucket);
-      const bytes = windows.get(window);
-      if (bytes === undefined) return { bytes: mirror.bytes, at: tableBytes(bucket) };
-      return { bytes, at: tableBytes(bucket - window * mirror.windowBuckets) };
+      const number = this.#windowOf(bucket);
+      const window = windows.get(number);
+      const image =
+        window === undefined
+          ? { bytes: present(this.#mirror, 'a mirror').bytes, at: tableBytes(bucket) }
+          : { bytes: window.bytes, at: tableBytes(bucket - number * this.#windowBuckets) };
+      return this.#damage(bucket, image) ?? window?.damage ?? image;
     });
   }
 
-  async #readSingly(buckets: readonly number[]): Promise<readonly BucketImage[]> {
-    const bytes = Buffer.allocUnsafe(buckets.length * bucketSize);
-    const into = (index: number): Buffer => bytes.subarray(index * bucketSize, (index + 1) * bucketSize);
-    await this.#blob.readMany(buckets.map((bucket, index) => ({ offset: tableBytes(bucket), into: into(index) })));
-    return buckets.map((_, index) => ({ bytes, at: index * bucketSize }));
-  }
-
-  /** Windows that were not in the mirror. They are kept there, unless the file was written while they were read. */
-  async #readWindows(mirror: TableMirror, buckets: readonly number[]): Promise<ReadonlyMap<number, Buffer>> {
-    const windows = new Map<number, Buffer>();
-    const size = tableBytes(mirror.windowBuckets);
+  /** The buckets' windows that are not in the mirror. Sound ones are kept there, unless the file was written meanwhile. */
+  async #readWindows(buckets: readonly number[]): Promise<ReadonlyMap<number, WindowImage>> {
+    const windows = new Map<number, WindowImage>();
+    const size = tableBytes(this.#windowBuckets);
     for (const bucket of buckets) {
-      const window = mirror.windowOf(bucket);
-      if (!mirror.has(window) && !windows.has(window)) windows.set(window, Buffer.allocUnsafe(size));
+      const window = this.#windowOf(bucket);
+      if (this.#mirror?.has(window) === true || windows.has(window)) continue;
+      windows.set(window, { bytes: Buffer.allocUnsafe(size), damage: undefined });
     }
     if (windows.size === 0) return windows;
     const writings = this.#writings;
-    await this.#blob.readMany(Array.from(windows, ([window, into]) => ({ offset: window * size, into })));
-    if (writings !== this.#writings || writings % 2 === 1) return windows;
-    for (const [window, bytes] of windows) mirror.load(window, bytes);
+    await this.#blob.readMany(Array.from(windows, ([window, { bytes }]) => ({ offset: window * size, into: bytes })));
+    const isStill = writings === this.#writings && writings % 2 === 0;
+    for (const [window, image] of windows) {
+      image.damage = this.#windowDamage(window, image.bytes);
+      if (isStill && image.damage === undefined) this.#mirror?.load(window, image.bytes);
+    }
     return windows;
+  }
+
+  #windowOf(bucket: number): number {
+    return Math.floor(bucket / this.#windowBuckets);
+  }
+
+  /** Why the heads of a window are not those that were written. A sync may be writing over buckets that changed. */
+  #windowDamage(window: number, bytes: Buffer): BlobError | undefined {
+    const expected = this.#digests?.of(window);
+    if (this.#digests === undefined || digestOf(bytes) === expected) return undefined;
+    const first = window * this.#windowBuckets;
+    let found = 0;
+    for (let index = 0; index < this.#windowBuckets; index++) {
+      found += this.#changed.digestBefore(first + index) ?? bucketDigest(bytes, tableBytes(index));
+    }
+    if (found >>> 0 === expected) return undefined;
+    return corruption(`buckets ${first} to ${first + this.#windowBuckets - 1}`, {
+      file: this.#blob.path,
+      offset: headerSize + tableBytes(first),
+      expected: `heads with the digest ${hexOf(expected)}`,
+      found: hexOf(found >>> 0),
+    });
   }
 
   async #writeBack(): Promise<void> {
@@ -279,6 +316,7 @@ export class Table {
       return;
     }
     this.#size *= 2;
+    this.#digestsNext?.double();
     this.#progress = undefined;
     this.#mirror = this.#mirror?.doubled();
   }
@@ -314,6 +352,10 @@ export class Table {
   #loaded(bucket: number): number {
     return present(this.#changed.offsetOf(bucket), 'a loaded bucket');
   }
+}
+
+function hexOf(digest: number | undefined): string {
+  return digest === undefined ? 'none' : digest.toString(16).padStart(8, '0');
 }
 
 /** The error for a damaged bucket. */

@@ -2,7 +2,8 @@
  * Proves by samples that journals, table and checkpoint belong together: the newest records of a section must be
  * found from their keys. Files of another section, store or time, or a wrong size of the table, do not pass.
  *
- * Reads only. What is rotten on the way is passed over: reads report it for the keys that it concerns.
+ * Reads only. What is rotten on the way is passed over: reads report it for the keys that it concerns. A table of which no
+ * bucket that was asked for can be believed is none of this store.
  */
 import { BlobError } from '../blob/blob-error.ts';
 import { governingSize } from '../blob/page.ts';
@@ -35,13 +36,23 @@ const cachePages = 64;
 export async function verifyChains(sample: ChainSample): Promise<void> {
   const { files, end, sealedCount } = sample;
   const index = new KeyIndex(files.keys, { pageSize: files.pageSize, recordSize: files.layout.size, cachePages });
-  await verifySection(sample, index, end.section, end.keyBytes, growingSampleCount);
+  const heads: HeadTally = { readCount: 0, damage: undefined };
+  await verifySection(sample, index, heads, end.section, end.keyBytes, growingSampleCount);
   for (let section = end.section - 1; section >= Math.max(0, end.section - sealedCount); section--) {
     const keyBytes = await passRot(() => index.sealedSize(section));
-    if (keyBytes !== undefined) await verifySection(sample, index, section, keyBytes, sealedSampleCount);
+    if (keyBytes !== undefined) await verifySection(sample, index, heads, section, keyBytes, sealedSampleCount);
     const line = sample.sealed?.find((end) => end.section === section);
     if (line !== undefined) await verifyEnd(sample, index, line);
   }
+  if (heads.readCount === 0 && heads.damage !== undefined) throw heads.damage;
+}
+
+/** Chain heads that were asked for. */
+interface HeadTally {
+  /** Those that could be read. */
+  readCount: number;
+  /** Why one could not be. */
+  damage: Error | undefined;
 }
 
 /**
@@ -68,25 +79,33 @@ async function verifyEnd(sample: ChainSample, index: KeyIndex, line: JournalEnd)
 async function verifySection(
   sample: ChainSample,
   index: KeyIndex,
+  heads: HeadTally,
   section: number,
   keyBytes: number,
   sampleCount: number,
 ): Promise<void> {
   const count = Math.floor(keyBytes / sample.files.layout.size);
   for (let position = Math.max(0, count - sampleCount); position < count; position++) {
-    await verifyChain(sample, index, { section, position });
+    await verifyChain(sample, index, heads, { section, position });
   }
 }
 
-async function verifyChain(sample: ChainSample, index: KeyIndex, target: RecordPosition): Promise<void> {
+async function verifyChain(
+  sample: ChainSample,
+  index: KeyIndex,
+  heads: HeadTally,
+  target: RecordPosition,
+): Promise<void> {
   const wanted = await passRot(() => index.read(target));
   if (wanted === undefined) return;
   const record = parse(sample, index, target, wanted);
   const [head] = await sample.table.heads([crc32c(record.key)]);
   if (head instanceof Error) {
-    if (isRot(head)) return;
-    throw head;
+    if (!isRot(head)) throw head;
+    heads.damage = head;
+    return;
   }
+  heads.readCount++;
   if (head !== undefined && head.epoch > sample.epoch) {
     throw mismatch(index, target, `a head of an epoch up to ${sample.epoch}`, `epoch ${head.epoch}`);
   }

@@ -33,6 +33,8 @@ export interface BackupManifest {
   /** The checkpoint that the backup is of. */
   readonly checkpoint: Checkpoint;
   readonly checkpointSavedAtMs: number;
+  /** Buckets that the shard's table began with. */
+  readonly initialTableSize: number;
   /** Wall clock of the end of the backup, ISO 8601. */
   readonly completed: string;
   /** Section 0 first, no gaps; none for an empty shard. */
@@ -47,12 +49,12 @@ export async function readBackupManifest(disk: Disk, path: string): Promise<Back
 
 /** Durable on return; after a crash the document is this one or the one before. */
 export async function writeBackupManifest(disk: Disk, path: string, manifest: BackupManifest): Promise<void> {
-  const { identity, checkpoint, checkpointSavedAtMs, completed, sections } = manifest;
+  const { identity, checkpoint, checkpointSavedAtMs, initialTableSize, completed, sections } = manifest;
   const { archive, shard, instance, engine, created } = identity;
   const members = {
     ...{ archive, shard, instance, engine, created },
     checkpoint: encodeCheckpoint(checkpoint).toString('hex'),
-    ...{ checkpointSavedAtMs, completed, sections },
+    ...{ checkpointSavedAtMs, initialTableSize, completed, sections },
   };
   await replaceFile(disk, path, encodeDocument(formatVersion, members));
 }
@@ -76,15 +78,16 @@ function parse(path: string, bytes: Buffer): BackupManifest {
   if (!isIdentity(members) || !isManifest(members))
     throw backupDamaged(path, 'members are missing or have another type');
   const { archive, shard, instance, engine, created } = members;
-  const { checkpoint, checkpointSavedAtMs, completed, sections } = members;
+  const { checkpoint, checkpointSavedAtMs, initialTableSize, completed, sections } = members;
   return {
     identity: { archive, shard, instance, engine, created },
     checkpoint: decodeCheckpoint(Buffer.from(checkpoint, 'hex')),
-    ...{ checkpointSavedAtMs, completed, sections },
+    ...{ checkpointSavedAtMs, initialTableSize, completed, sections },
   };
 }
 
-interface ManifestMembers extends Pick<BackupManifest, 'checkpointSavedAtMs' | 'completed' | 'sections'> {
+interface ManifestMembers
+  extends Pick<BackupManifest, 'checkpointSavedAtMs' | 'initialTableSize' | 'completed' | 'sections'> {
   readonly checkpoint: string;
 }
 
@@ -92,6 +95,7 @@ function isManifest(value: DocumentMembers): value is DocumentMembers & Manifest
   return (
     typeof value.checkpoint === 'string' &&
     typeof value.checkpointSavedAtMs === 'number' &&
+    typeof value.initialTableSize === 'number' &&
     typeof value.completed === 'string' &&
     Array.isArray(value.sections) &&
     value.sections.every((copy: unknown, index) => isCopy(copy) && copy.section === index)

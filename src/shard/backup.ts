@@ -230,6 +230,7 @@ class Backup {
       sections,
       checkpoint: saved.checkpoint,
       checkpointSavedAtMs: saved.savedAtMs,
+      initialTableSize: saved.table.initialSize,
       completed: new Date(this.#deps.clock.wallMs()).toISOString(),
     });
   }

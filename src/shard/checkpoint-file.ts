@@ -8,7 +8,7 @@
  * first such write, and it counts only when both slots can be read: an unreadable one may have cleared it.
  */
 import { CodecError } from '../codec/codec-error.ts';
-import { isAllOnes64, readU64, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
+import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
 import type { Disk } from '../disk/disk.ts';
 import { type Checkpoint, checkpointSize, decodeCheckpoint, encodeCheckpoint } from '../freezer/checkpoint.ts';
 import type { TableState } from '../freezer/start.ts';
@@ -23,7 +23,8 @@ export interface SavedCheckpoint {
   readonly instance: string;
   /** Bytes of the value journal in the checkpoint's section. */
   readonly valueBytes: number;
-  readonly table: TableState;
+  /** The table's digests are in a file of their own. */
+  readonly table: Omit<TableState, 'digests'>;
   /** Length of the table file when the checkpoint was made. */
   readonly tableBytes: number;
   /** Resize frequency that `table.resizable` was counted with. */
@@ -54,7 +55,8 @@ const tableBytesAt = resizableAt + u64Size;
 const savedAtAt = tableBytesAt + u64Size;
 const resizeFrequencyAt = savedAtAt + u64Size;
 const cleanAt = resizeFrequencyAt + 1;
-const payloadSize = cleanAt + 1;
+const initialSizeAt = cleanAt + 1;
+const payloadSize = initialSizeAt + u32Size;
 
 const format: SlotFormat<SavedCheckpoint> = {
   magic: 'PFCP',
@@ -72,6 +74,7 @@ const format: SlotFormat<SavedCheckpoint> = {
     writeU64(into, saved.savedAtMs, savedAtAt);
     into.writeUInt8(saved.resizeFrequency, resizeFrequencyAt);
     into.writeUInt8(saved.clean ? 1 : 0, cleanAt);
+    into.writeUInt32BE(saved.table.initialSize, initialSizeAt);
   },
   decode(payload) {
     return {
@@ -81,6 +84,7 @@ const format: SlotFormat<SavedCheckpoint> = {
       table: {
         resizeProgress: isAllOnes64(payload, resizeProgressAt) ? undefined : readU64(payload, resizeProgressAt),
         resizable: readU64(payload, resizableAt),
+        initialSize: payload.readUInt32BE(initialSizeAt),
       },
       tableBytes: readU64(payload, tableBytesAt),
       savedAtMs: readU64(payload, savedAtAt),

@@ -17,12 +17,14 @@ import { commitMarkDamage, commitMarkFile, readCommitMark } from './commit-mark.
 import { sectionFiles, tableFile } from './engine-settings.ts';
 import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { tableBytesOf } from './store.ts';
+import { tableDigestDamage } from './table-digests.ts';
 
 /** What is wrong, one text each, with file and place. Reads only; files that are missing are for the opening to tell. */
 export async function smallFileDamage(disk: Disk): Promise<readonly string[]> {
   const problems = [...(await checkpointDamage(disk)), ...(await commitMarkDamage(disk))];
   const saved = await readable(readCheckpointFile(disk));
   if (saved === undefined) return problems;
+  problems.push(...(await tableDigestDamage(disk, saved.value)));
   const damage = saved.value.clean ? await beyondCheckpoint(disk, saved.value) : await missingLines(disk, saved.value);
   return [...problems, ...damage];
 }

@@ -4,9 +4,7 @@
  * Nothing but the table is written before it is whole; then the shard is opened as a worker does, which looks through all
  * of it. A crash on the way leaves the old table or the new one, and a shard that opens with either.
  */
-import { rebuildTable } from '../freezer/rebuild.ts';
-import { openCheckpointFile } from './checkpoint-file.ts';
-import { type EngineSettings, freezerSettingsOf } from './engine-settings.ts';
+import { makeTable } from './new-table.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -35,7 +33,7 @@ export async function rebuildShard(deps: RebuildDeps, settings: ShardSettings): 
   }
   const held = await deps.lock.acquire();
   try {
-    await makeTable(deps, settings.engine);
+    await makeTable(deps.disk, settings.engine, deps.progress === undefined ? {} : { progress: deps.progress });
     const store = await openShardStore({ ...deps, engine: settings.engine }, settings, undefined);
     try {
       const saved = await store.sync({ clean: true });
@@ -46,17 +44,5 @@ export async function rebuildShard(deps: RebuildDeps, settings: ShardSettings): 
     }
   } finally {
     held.release();
-  }
-}
-
-/** The clean mark goes first: what an opening after a crash in between finds, it has to look through. */
-async function makeTable({ disk, progress }: RebuildDeps, engine: EngineSettings): Promise<void> {
-  const file = await openCheckpointFile(disk);
-  try {
-    const saved = { ...file.newest.value, clean: false };
-    await file.write(saved);
-    await rebuildTable(disk, freezerSettingsOf(engine), saved.checkpoint, progress === undefined ? {} : { progress });
-  } finally {
-    await file.close();
   }
 }

@@ -38,6 +38,7 @@ import { isLockFile, type OwnerLock } from './owner-lock.ts';
 import { SectionManifest } from './section-manifest.ts';
 import { type ShardSettings, shardDefaults } from './settings.ts';
 import { tableBytesOf } from './store.ts';
+import { prepareTableDigests, writeTableDigests } from './table-digests.ts';
 
 export interface RestoreTarget {
   readonly disk: Disk;
@@ -117,8 +118,12 @@ class Restoration {
     }
     await this.#writeSections();
     const settings = freezerSettingsOf(withParameters(engineDefaults, identity.engine));
-    await rebuildTable(disk, settings, checkpoint, progress === undefined ? {} : { progress });
+    const digests = await rebuildTable(disk, settings, checkpoint, progress === undefined ? {} : { progress });
     const instance = randomUUID();
+    await prepareTableDigests(disk);
+    // Both files, as a shard that is that old has both.
+    for (const epoch of [checkpoint.epoch - 1, checkpoint.epoch])
+      await writeTableDigests(disk, { checkpoint: { epoch }, instance }, digests);
     await this.#writeSmallFiles(instance);
     const keyBytes = sections.reduce((sum, copy) => sum + copy.keyBytes, 0);
     return {
@@ -202,7 +207,7 @@ class Restoration {
 
   /** The checkpoint comes last: with it the directory is a shard. */
   async #writeSmallFiles(instance: string): Promise<void> {
-    const { identity, checkpoint, checkpointSavedAtMs, sections } = this.#manifest;
+    const { identity, checkpoint, checkpointSavedAtMs, initialTableSize, sections } = this.#manifest;
     const { disk } = this.#target;
     const growing = sections[checkpoint.section];
     const end = growing === undefined ? { ...emptySection, section: checkpoint.section } : endOfCopy(growing);
@@ -214,7 +219,7 @@ class Restoration {
       instance,
       valueBytes: end.valueBytes,
       // As rebuilt: no resize runs, and all counts of puts a bucket are 0.
-      table: { resizeProgress: undefined, resizable: 0 },
+      table: { resizeProgress: undefined, resizable: 0, initialSize: initialTableSize },
       tableBytes: await tableBytesOf(disk),
       resizeFrequency: engineDefaults.tableResizeFrequency,
       // The first opening looks through all of it.

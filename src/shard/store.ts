@@ -5,8 +5,8 @@
  * answers reads. What an instance does to the files while it is opened, in this order:
  *
  * 1. reads everything, and refuses what does not hold together;
- * 2. writes the chosen slots of checkpoint and commit mark again and syncs them, so that neither can be lost once the
- *    other slot is being written;
+ * 2. makes a file of digests that is missing, and writes the chosen slots of checkpoint and commit mark again and syncs
+ *    them, so that neither can be lost once the other slot is being written;
  * 3. opens the freezer: after a clean close without a scan, else at the checkpoint with roll-forward to the last record;
  * 4. cuts off the manifest's line of a rollover that was interrupted;
  * 5. after a clean close clears the clean mark; after a roll-forward syncs, so that an open shard sits at its checkpoint;
@@ -14,11 +14,13 @@
  *
  * A crash in between repeats it. Nothing is appended before the last step is done.
  */
+import { present } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { Checkpoint } from '../freezer/checkpoint.ts';
 import { Freezer } from '../freezer/freezer.ts';
+import type { HeadDigests } from '../freezer/head-digests.ts';
 import type { FreezerStart, TableState } from '../freezer/start.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import { type CheckpointFile, endOf, openCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
@@ -26,6 +28,7 @@ import { type CommitMark, openCommitMark } from './commit-mark.ts';
 import { type EngineSettings, freezerSettingsOf, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { SectionManifest } from './section-manifest.ts';
+import { prepareTableDigests, readTableDigests, writeTableDigests } from './table-digests.ts';
 
 export interface StoreDeps {
   readonly disk: Disk;
@@ -59,7 +62,9 @@ export class Store {
   static async open(deps: StoreDeps): Promise<Store> {
     const files = await openFiles(deps.disk);
     try {
-      const start = startOf(files, deps.engine, await tableBytesOf(deps.disk));
+      const digests = await readTableDigests(deps.disk, files.checkpoint.newest.value);
+      const start = startOf(files, deps.engine, { bytes: await tableBytesOf(deps.disk), digests });
+      await prepareTableDigests(deps.disk);
       await files.checkpoint.settle();
       await files.mark.settle();
       const store = new Store(deps, files, await openFreezer(deps, files.manifest, start));
@@ -136,11 +141,13 @@ export class Store {
   }
 
   async #save(checkpoint: Checkpoint, table: TableState, clean: boolean): Promise<void> {
+    const { instance } = this.saved;
+    await writeTableDigests(this.#deps.disk, { checkpoint, instance }, present(table.digests, 'digests'));
     await this.#files.checkpoint.write({
       checkpoint,
       table,
       clean,
-      instance: this.saved.instance,
+      instance,
       valueBytes: this.freezer.committed.valueBytes,
       tableBytes: await tableBytesOf(this.#deps.disk),
       resizeFrequency: this.#deps.engine.tableResizeFrequency,
@@ -163,16 +170,23 @@ export function openFreezer(
   });
 }
 
+/** The table's file, and what its heads should add up to. */
+interface FoundTable {
+  readonly bytes: number;
+  readonly digests: HeadDigests;
+}
+
 /** How the freezer must be opened for what the shard's files say. */
-export function startOf(files: StoreFiles, engine: EngineSettings, tableBytes: number): FreezerStart {
+function startOf(files: StoreFiles, engine: EngineSettings, found: FoundTable): FreezerStart {
   const { value: saved, otherUnreadable } = files.checkpoint.newest;
-  const { checkpoint, table, clean } = saved;
+  const { checkpoint, clean } = saved;
+  const table = { ...saved.table, digests: found.digests };
   const sealed = files.manifest.ends;
-  const unchanged = saved.tableBytes === tableBytes && saved.resizeFrequency === engine.tableResizeFrequency;
+  const unchanged = saved.tableBytes === found.bytes && saved.resizeFrequency === engine.tableResizeFrequency;
   if (clean && !otherUnreadable && unchanged) return { kind: 'clean', checkpoint, table, sealed };
   const mark = files.mark.newest.value;
   const markHelps = compareEnds(mark, endOf(saved)) > 0;
-  return { kind: 'roll-forward', checkpoint, sealed, mark: markHelps ? mark : undefined };
+  return { kind: 'roll-forward', checkpoint, table, sealed, mark: markHelps ? mark : undefined };
 }
 
 /** Length of the table file; 0 when it is missing. */

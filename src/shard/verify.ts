@@ -9,6 +9,7 @@ import { headerSize } from '../blob/header.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { Cursor } from '../freezer/cursor.ts';
 import type { Freezer } from '../freezer/freezer.ts';
+import { digestOf, type HeadDigests } from '../freezer/head-digests.ts';
 import { recordSize } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import { type Loss, salvage } from '../freezer/salvage.ts';
@@ -84,7 +85,7 @@ class Verification {
     await this.#checkSizes();
     const store = await this.#open();
     try {
-      if (store !== undefined) await this.#checkTable(this.#deps.disk, store.saved);
+      if (store !== undefined) await this.#checkTable(this.#deps.disk, store.saved, store.freezer.tableState.digests);
       await this.#checkRecords(store);
       await this.#close(store);
     } finally {
@@ -125,7 +126,11 @@ class Verification {
     }
   }
 
-  async #checkTable(disk: Disk, { checkpoint, table }: SavedCheckpoint): Promise<void> {
+  async #checkTable(
+    disk: Disk,
+    { checkpoint, table }: SavedCheckpoint,
+    digests: HeadDigests | undefined,
+  ): Promise<void> {
     const file = await disk.open(tableFile, { create: false });
     try {
       const size = await file.size();
@@ -140,10 +145,26 @@ class Verification {
           const damage = bucketDamage(bytes, at);
           if (damage !== undefined) this.#report(`${tableFile}: bucket ${first + at / bucketSize}: ${damage.kind}`);
         }
+        if (first < checkpoint.tableSize && digests !== undefined) this.#checkHeads(first, bytes, digests);
         this.#deps.progress?.(first, bucketCount, 'table');
       }
     } finally {
       await file.close();
+    }
+  }
+
+  /** The heads of each window are those that were written. */
+  #checkHeads(first: number, bytes: Buffer, digests: HeadDigests): void {
+    const { windowBuckets, tableSize } = digests;
+    for (let at = 0; at < bytes.length; at += windowBuckets * bucketSize) {
+      const bucket = first + at / bucketSize;
+      if (bucket >= tableSize) return;
+      if (digestOf(bytes.subarray(at, at + windowBuckets * bucketSize)) === digests.of(digests.windowOf(bucket)))
+        continue;
+      const offset = headerSize + bucket * bucketSize;
+      this.#report(
+        `${tableFile} at ${offset}: buckets ${bucket} to ${bucket + windowBuckets - 1}: heads are missing or others`,
+      );
     }
   }
 

@@ -22,9 +22,16 @@ import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { damaged } from './shard-error.ts';
 import type { VolumeState } from './start-up.ts';
 import { openFreezer, Store, type StoreDeps } from './store.ts';
+import { prepareTableDigests, tableDigestFiles } from './table-digests.ts';
 import { unfinishedSalvageFile } from './unfinished-salvage.ts';
 
-const ownFiles: readonly string[] = [checkpointFile, commitMarkFile, identityFile, sectionManifestFile];
+const ownFiles: readonly string[] = [
+  checkpointFile,
+  commitMarkFile,
+  identityFile,
+  sectionManifestFile,
+  ...tableDigestFiles,
+];
 
 /** What the directory holds. Other names than a shard's are nobody's business. Reads only. */
 export async function readVolume(disk: Disk): Promise<VolumeState> {
@@ -52,7 +59,7 @@ export async function createVolume(
     checkpoint: { epoch: 0, section: 0, keyBytes: 0, tableSize: 0 },
     instance,
     valueBytes: 0,
-    table: { resizeProgress: undefined, resizable: 0 },
+    table: { resizeProgress: undefined, resizable: 0, initialSize: deps.engine.tableInitialSize },
     tableBytes: 0,
     resizeFrequency: deps.engine.tableResizeFrequency,
     clean: false,
@@ -64,6 +71,7 @@ export async function createVolume(
     const checkpoint = await createCheckpointFile(disk, nothing);
     opened.push(() => checkpoint.close());
     await writeIdentity(disk, { ...expected, instance, created: new Date(clock.wallMs()).toISOString() });
+    await prepareTableDigests(disk);
     const manifest = await SectionManifest.create(disk);
     opened.push(() => manifest.close());
     const mark = await createCommitMark(disk, journalStart);

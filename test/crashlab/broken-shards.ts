@@ -97,6 +97,11 @@ function salvageSilently(round: Round): Promise<Work> {
 
 export const brokenShards: readonly Broken[] = [
   crashing('shard-crash', 'no fsync of the checkpoint file', withoutSync(isFile('checkpoint'))),
+  crashing(
+    'shard-crash',
+    'no fsync of the digests',
+    withoutSync((path) => path.startsWith('table-digests')),
+  ),
   crashing('shard-crash', 'no fsync of the section manifest', withoutSync(isFile('sections'))),
   crashing('shard-crash', 'no fsync of the key sections', withoutSync(isFile('key'))),
   crashing('shard-crash-while-resizing', 'no fsync of the table', withoutSync(isFile('table'))),
@@ -105,7 +110,7 @@ export const brokenShards: readonly Broken[] = [
     'shard-failed-fsync-then-crash',
     'a checkpoint that was only readable is not written again',
     withoutRewriting(isFile('checkpoint')),
-    5,
+    4,
   ),
   crashing('shard-failed-fsync', 'no fsync of the key sections', withoutSync(isFile('key'))),
   {

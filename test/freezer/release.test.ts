@@ -38,7 +38,7 @@ test('fails reads that go on after it was closed, and leaves nothing open', asyn
     Array.from({ length: 20 }, (_, number) => ({ key: keyOf(number), value: Buffer.alloc(20, number) })),
   );
   await freezer.sync(keeper.saveCheckpoint);
-  const hold = disk.hold(({ kind, path }) => kind === 'read' && path.startsWith('table/'));
+  const hold = disk.hold(({ kind, path }) => kind === 'read' && path.startsWith('key/'));
   const got = freezer.get({ key: keyOf(3) });
   await hold.reached;
   const released = freezer.release();

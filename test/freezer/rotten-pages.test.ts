@@ -119,7 +119,7 @@ describe('a page of a sealed section that falls back to an older checksum', () =
       const freezer = await Freezer.open(damaged, settings, {
         kind: 'clean',
         checkpoint,
-        table: { resizeProgress: undefined, resizable: 0 },
+        table: { resizeProgress: undefined, resizable: 0, initialSize: 1, digests: undefined },
       });
       rotPage(damaged, 1, page);
       const reading = async (): Promise<void> => {

@@ -10,12 +10,12 @@ const tablePath = 'table/7461626c65';
 
 test('a table beyond the limit has no mirror', () => {
   const largest = 2 ** Math.floor(Math.log2(mirrorBytesMax / bucketSize));
-  assert.equal(TableMirror.of(largest * 2), undefined);
-  assert.equal(TableMirror.of(largest)?.doubled(), undefined);
+  assert.equal(TableMirror.of(largest * 2, 64), undefined);
+  assert.equal(TableMirror.of(largest, 64)?.doubled(), undefined);
 });
 
 test('a doubled mirror has in its new half what it had in the old one', () => {
-  const mirror = TableMirror.of(128);
+  const mirror = TableMirror.of(128, 64);
   assert.ok(mirror !== undefined);
   const window = Buffer.alloc(64 * bucketSize, 7);
   mirror.load(1, window);

@@ -8,6 +8,7 @@ import { writeVarint } from '../../src/codec/varint.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/freezer/checkpoint.ts';
 import { encodeCursor } from '../../src/freezer/cursor.ts';
 import { Freezer } from '../../src/freezer/freezer.ts';
+import { HeadDigests } from '../../src/freezer/head-digests.ts';
 import { recordSize, writeRecord } from '../../src/freezer/key-record.ts';
 import { slotSize, writeSlot } from '../../src/freezer/table-entry.ts';
 import { bytesCodec, int32Codec, type ValueCodec } from '../../src/freezer/value-codec.ts';
@@ -15,6 +16,7 @@ import { createCheckpointFile } from '../../src/shard/checkpoint-file.ts';
 import { createCommitMark } from '../../src/shard/commit-mark.ts';
 import { encodeEnvelope, envelopeHeadSize } from '../../src/shard/envelope.ts';
 import { SectionManifest } from '../../src/shard/section-manifest.ts';
+import { prepareTableDigests, writeTableDigests } from '../../src/shard/table-digests.ts';
 import { freezerSettings } from '../../tools/golden/golden-settings.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { decodeAs, documentText, exampleFiles, hexTable, layoutNames } from './format-document.ts';
@@ -111,6 +113,7 @@ const checkedLayouts = new Map<string, () => void | Promise<void>>([
   ],
   ['two-slot file, before the payload', checkTwoSlotHeads],
   ['payload of checkpoint', checkCheckpointFile],
+  ['table-digests, before the digests', checkTableDigests],
   [
     'payload of commit-mark',
     async () => {
@@ -160,6 +163,35 @@ async function checkTwoSlotHeads(): Promise<void> {
   assert.equal(disk.bytesOf('commit-mark').length, 2 * slotSpacing);
 }
 
+async function checkTableDigests(): Promise<void> {
+  const disk = new SimulatedDisk();
+  const digests = HeadDigests.ofEmpty(128);
+  digests.change(64, undefined, { section: 3, position: 5 });
+  const of = { checkpoint: { epoch: 7 }, instance: '01234567-89ab-cdef-0123-456789abcdef' };
+  await prepareTableDigests(disk);
+  await writeTableDigests(disk, of, digests);
+  const bytes = disk.bytesOf('table-digests-1');
+  assert.deepEqual(decodeAs('table-digests, before the digests', bytes.subarray(0, 36)), {
+    magic: Buffer.from('PFTD').toString('hex'),
+    version: hex(1, 2),
+    window: hex(64, 2),
+    epoch: hex(7, 8),
+    instance: '0123456789abcdef0123456789abcdef',
+    count: hex(2, 4),
+  });
+  assert.equal(bytes.toString('hex', 36, 44), `00000000${hex(documentedDigest(3, 5), 4)}`);
+  assert.equal(bytes.length, 48);
+}
+
+/** The hash as the document gives it, in exact arithmetic. */
+function documentedDigest(section: number, position: number): number {
+  const mask = 0xffff_ffffn;
+  let h = ((BigInt(section) ^ 0x2545_f491n) * 0x9e37_79b1n) & mask;
+  h = (((h ^ (h >> 15n)) + BigInt(position)) * 0x85eb_ca6bn) & mask;
+  h = ((h ^ (h >> 13n)) * 0xc2b2_ae35n) & mask;
+  return Number(h ^ (h >> 16n));
+}
+
 async function checkCheckpointFile(): Promise<void> {
   const disk = new SimulatedDisk();
   const checkpoint = { epoch: 7, section: 3, keyBytes: 2520, tableSize: 65536 };
@@ -167,14 +199,14 @@ async function checkCheckpointFile(): Promise<void> {
     checkpoint,
     instance: '01234567-89ab-cdef-0123-456789abcdef',
     valueBytes: 9,
-    table: { resizeProgress: undefined, resizable: 10 },
+    table: { resizeProgress: undefined, resizable: 10, initialSize: 14 },
     tableBytes: 11,
     resizeFrequency: 12,
     clean: true,
     savedAtMs: 13,
   });
   await file.close();
-  const { head, payload } = slotOf(disk, 'checkpoint', 86);
+  const { head, payload } = slotOf(disk, 'checkpoint', 90);
   const { magic } = decodeAs('two-slot file, before the payload', head);
   assert.equal(magic, Buffer.from('PFCP').toString('hex'));
   assert.deepEqual(decodeAs('payload of checkpoint', payload), {
@@ -187,6 +219,7 @@ async function checkCheckpointFile(): Promise<void> {
     'saved at': hex(13, 8),
     'resize frequency': hex(12, 1),
     clean: hex(1, 1),
+    'initial table size': hex(14, 4),
   });
 }
 
