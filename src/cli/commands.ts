@@ -10,6 +10,7 @@ import { putCommand } from './put-command.ts';
 import { rebuildCommand } from './rebuild-command.ts';
 import { restoreCommand } from './restore-command.ts';
 import { salvageCommand } from './salvage-command.ts';
+import { topologyCommand } from './topology-command.ts';
 import { verifyCommand } from './verify-command.ts';
 import { workerCommand } from './worker-command.ts';
 
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   exportCommand,
   archiveJobsCommand,
   jobsCommand,
+  topologyCommand,
   verifyCommand,
   inspectCommand,
   backupCommand,
