@@ -129,12 +129,15 @@ export async function missingProcfs(): Promise<string | undefined> {
   );
 }
 
+const archiveFiles: readonly string[] = ['shard-0000', 'topology.json'];
 const shardFile =
-  /^(lock|lock-owner|identity\.json|checkpoint|commit-mark|sections|(key|value)(\/[0-9a-f]{16})?|table(\/7461626c65)?)$/;
+  /^(lock|lock-owner|identity\.json|checkpoint|commit-mark|sections|table-digests-[01]|(key|value)(\/[0-9a-f]{16})?|table(\/7461626c65)?)$/;
 
 /** Nothing is below the data directory but the shard, and nothing in that but what a shard has. */
 export async function requireNothingElse(dataDir: string): Promise<void> {
   const names = await readdir(dataDir, { recursive: true });
-  const strange = names.filter((name) => name !== 'shard-0000' && !shardFile.test(name.replace(/^shard-0000\//, '')));
+  const strange = names.filter(
+    (name) => !archiveFiles.includes(name) && !shardFile.test(name.replace(/^shard-0000\//, '')),
+  );
   expect(strange.length === 0, `there are files that nobody should have made: ${strange.slice(0, 5).join(', ')}`);
 }

@@ -1,12 +1,12 @@
 /**
  * Surgery: files of a small shard are damaged in every way that fits into a round, one at a time; then the shard is
- * opened and read, verified and salvaged. A round makes a shard of its own from its seed and takes its share of the
- * cases, every n-th: other seeds take others, and flip other bits.
+ * opened and read, verified and salvaged. A round takes its share of the cases, every n-th. The n seeds from a multiple
+ * of n on take one shard and all of its cases; other seeds make other shards and flip other bits.
  *
- * What opening cannot tell, and only verify names: slots of the table that are zeroed as a whole, as they look empty; a
- * section file from a section whose values end at the same byte, of which opening takes samples. What nothing can tell,
- * so that it is no case here: a value in the place of another one of the same key and size. Both files of a section
- * from elsewhere are copied by salvage, which says that they are not of the size that was written.
+ * What opening cannot tell, and only verify names: a section file from a section whose values end at the same byte, of
+ * which opening takes samples, where a key of it shares a chain with a key of the shard. What nothing can tell, so that
+ * it is no case here: a value in the place of another one of the same key and size. Both files of a section from
+ * elsewhere are copied by salvage, which says that they are not of the size that was written.
  */
 import type { Experiment, Round, Work } from '../experiment.ts';
 import { type Damages, flippedBits, lengths, lostPages, movedFiles } from './damages.ts';
@@ -43,7 +43,8 @@ function experiment(
     promise: `${what} in ${state}: ${kind === 'closed' ? closedPromise : crashedPromise}`,
     leastWork: { cases: casesMin },
     run: async (round: Round): Promise<Work> => {
-      const sample = await (kind === 'closed' ? closedShard(round.seed) : crashedShard(round.seed));
+      const shardSeed = Math.floor(round.seed / share);
+      const sample = await (kind === 'closed' ? closedShard(shardSeed) : crashedShard(shardSeed));
       return operate({ sample, damages, share, surgeons }, round);
     },
   };

@@ -3,5 +3,5 @@ import { payloadExperiments } from '../../crashlab/payload/experiments.ts';
 import { testLiveEdition } from './live-edition.ts';
 
 describe('payloads that nobody should send', { concurrency: 2 }, () => {
-  testLiveEdition(payloadExperiments);
+  testLiveEdition(payloadExperiments, { 'fuzzed-payloads': 7 });
 });

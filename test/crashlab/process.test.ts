@@ -8,12 +8,19 @@ import { killedWorker } from '../../crashlab/process/killed-worker.ts';
 import { round, testLiveEdition } from './live-edition.ts';
 
 describe('a worker process under faults', { concurrency: 2 }, () => {
-  testLiveEdition(processExperiments);
+  testLiveEdition(processExperiments, {
+    'killed-worker': 5,
+    'stopped-worker': 2,
+    'shared-volume': 3,
+    'cloned-volume': 3,
+    'draining-worker': 4,
+    'full-disk': 2,
+  });
 
   // The edition above has a worker that does not look.
   test('full-disk, below a worker that watches its free space', async (t) => {
     const reason = await fullDisk.unavailable?.();
-    if (reason === undefined) await round(fullDisk, 2, t.signal);
+    if (reason === undefined) await round(fullDisk, 4, t.signal);
     else t.skip(reason);
   });
 });

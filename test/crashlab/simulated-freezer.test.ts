@@ -11,6 +11,6 @@ describe('a freezer on a simulated disk', () => {
     // 101: records behind the checkpoint continue a chain that two buckets share.
     'freezer-rebuild-crashes': [1, 101],
     'freezer-derived-buckets': [1, 2],
-    'freezer-model': [1, 2, 3, 4, 5, 6, 7, 8],
+    'freezer-model': [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
   });
 });

@@ -6,7 +6,9 @@ import { brokenShards, catalogue } from './broken-shards.ts';
 import { testSmallEdition } from './small-edition.ts';
 
 describe('a whole shard on a simulated disk', () => {
-  testSmallEdition(simulatedShardExperiments);
+  testSmallEdition(simulatedShardExperiments, {
+    'shard-misdirected': Array.from({ length: 23 }, (_, index) => index + 1),
+  });
 });
 
 describe('the crash lab notices a shard that is broken on purpose', () => {
