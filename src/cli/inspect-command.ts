@@ -85,13 +85,15 @@ function page(directory: string, found: Inspection): string {
       '',
       `section ${checkpoint.section}: ${sizeText(checkpoint.keyBytes)} of keys, ${sizeText(saved.valueBytes)} of values`,
     ],
-    [
-      'Backup',
-      found.lastBackupMs === undefined ? 'none yet' : `last one ${new Date(found.lastBackupMs).toISOString()}`,
-    ],
+    ['Backup', lastText(found.lastBackupMs)],
+    ['Scrub', lastText(found.lastScrubMs)],
     ...found.sample.map((record, index) => [index === 0 ? 'First' : '', sampleText(record)] as const),
   ];
   return rows.map(([what, text]) => `${what.padEnd(11)}${text}\n`).join('');
+}
+
+function lastText(wallMs: number | undefined): string {
+  return wallMs === undefined ? 'none yet' : `last one ${new Date(wallMs).toISOString()}`;
 }
 
 function sampleText({ key, archivedAtMs, payload }: Envelope): string {

@@ -88,7 +88,7 @@ function tell(
   output.write(
     `Restored ${countText(recordCount)} records, ${sizeText(bytes)}, of archive "${archive}", shard ${shard}\n`,
   );
-  output.write(`State    of ${new Date(checkpointSavedAtMs).toISOString()}, checkpoint epoch ${epoch}\n`);
+  output.write(`As of    ${new Date(checkpointSavedAtMs).toISOString()}, checkpoint epoch ${epoch}\n`);
   if (verification === undefined) output.write(`Shard    ${directory}, instance ${instance}\n`);
   else tellVerdict(verification, directory, output);
   const name = basename(shardDirectory({ dataDir: '', shard }));

@@ -152,6 +152,14 @@ export const configSchema = {
     resumeAboveBytes: setting(768 * mib, integerBetween(0, 2 ** 50), 'Puts resume when more is free.'),
     checkIntervalMs: setting(5000, integerBetween(10, hourMs), 'Time between two looks at the free space.'),
   },
+  scrub: {
+    intervalS: setting(
+      7 * dayS,
+      integerBetween(0, 365 * dayS),
+      'Time between two scrubs: sealed sections are read again, checked against their checksums. 0 for none.',
+    ),
+    bytesPerS: setting(8 * mib, integerBetween(kib, 2 ** 40), 'Bytes that a scrub reads in a second.'),
+  },
   closeDeadlineMs: setting(
     25_000,
     integerBetween(100, hourMs),

@@ -32,6 +32,10 @@ export interface MetricSources {
   diskSpace(): DiskSpace | undefined;
   /** What is wrong with how this Redis is set up; `undefined` until it was looked at. */
   redisWarnings(): readonly RedisWarning[] | undefined;
+  /** Wall clock of the last scrub that found nothing; 0 for never, undefined when scrubbing is off. */
+  lastScrubS(): number | undefined;
+  /** Wall clock of the last backup; 0 for never. */
+  lastBackupS(): Promise<number | undefined>;
   /** Reasons for which no puts are fetched. */
   pauses(): readonly string[];
   /** Jobs by queue (`put`, `lookup`) and state; rejects when Redis does not answer. */
@@ -64,7 +68,8 @@ export class Metrics implements QueueObserver {
   readonly #commitSize = this.#histogram('commit_put_jobs', 'Put jobs of a group commit.', countBuckets, []);
   readonly #syncTime = this.#histogram('sync_duration_seconds', 'Of a sync.', fastS, []);
   readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', []);
-  readonly #corrupt = this.#counter('corrupt_records_total', 'Records that were read and are damaged.', []);
+  readonly #corrupt = this.#counter('corrupt_records_total', 'Damage that was met, by kind of file.', ['file']);
+  readonly #scrubbed = this.#counter('scrub_bytes_total', 'Bytes that scrubs have read.', []);
   readonly #published = this.#gauge('checkpoint_published_epoch', 'Epoch of the newest checkpoint in Redis.');
   readonly #publishLag = this.#gauge('checkpoint_publish_lag_seconds', 'From its sync to its being in Redis.');
 
@@ -75,7 +80,9 @@ export class Metrics implements QueueObserver {
     const { archive, shard, version } = identity;
     this.#registry.setDefaultLabels({ archive, shard: String(shard) });
     this.#gauge('build_info', 'Always 1.', ['version', 'node']).set({ version, node: process.version }, 1);
+    for (const file of ['key', 'value', 'unknown']) this.#corrupt.inc({ file }, 0);
     this.#addShardGauges(sources);
+    this.#addSafetyGauges(sources);
     this.#addWorkerGauges(sources);
   }
 
@@ -116,7 +123,7 @@ export class Metrics implements QueueObserver {
 
   lookupAnswered(fact: { counts: ReadonlyMap<LookupOutcome, number>; durationS: number }): void {
     for (const [outcome, count] of fact.counts) this.#lookups.inc({ outcome }, count);
-    this.#corrupt.inc(fact.counts.get('corrupt') ?? 0);
+    this.#corrupt.inc({ file: 'unknown' }, fact.counts.get('corrupt') ?? 0);
     this.#lookupTime.observe(fact.durationS);
   }
 
@@ -130,6 +137,14 @@ export class Metrics implements QueueObserver {
 
   redisTrouble(kind: RedisTrouble): void {
     this.#redisErrors.inc({ kind });
+  }
+
+  scrubRead(bytes: number): void {
+    this.#scrubbed.inc(bytes);
+  }
+
+  scrubFound(file: 'key' | 'value'): void {
+    this.#corrupt.inc({ file });
   }
 
   jobStalled(): void {
@@ -160,6 +175,11 @@ export class Metrics implements QueueObserver {
     this.#shown('readonly', '1 when the shard cannot store any more.', () => flag(shard()?.readOnly));
   }
 
+  #addSafetyGauges({ lastScrubS, lastBackupS }: MetricSources): void {
+    this.#shown('scrub_last_success_timestamp_seconds', 'End of the last scrub that found nothing.', lastScrubS);
+    this.#shown('backup_last_success_timestamp_seconds', 'End of the last backup.', lastBackupS);
+  }
+
   #addWorkerGauges(sources: MetricSources): void {
     this.#shown('disk_free_bytes', 'Bytes free below the archive.', () => sources.diskSpace()?.free);
     this.#shown('disk_size_bytes', 'Bytes of the file system of the archive.', () => sources.diskSpace()?.size);
@@ -180,9 +200,9 @@ export class Metrics implements QueueObserver {
   }
 
   /** A gauge that is read when it is scraped; it shows nothing while its value is not known. */
-  #shown(name: string, help: string, value: () => number | undefined): void {
-    const gauge = this.#gauge(name, help, [], () => {
-      const now = value();
+  #shown(name: string, help: string, value: () => number | undefined | Promise<number | undefined>): void {
+    const gauge = this.#gauge(name, help, [], async () => {
+      const now = await value();
       if (now === undefined) gauge.remove();
       else gauge.set(now);
     });

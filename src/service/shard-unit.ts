@@ -11,6 +11,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
+import { NodeDisk } from '../disk/node-disk.ts';
 import { compareEnds, journalStart } from '../journal/journal-end.ts';
 import { type ArchiveName, lookupQueueName, parseArchiveName, putQueueName } from '../protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../queue/checkpoint-publisher.ts';
@@ -22,6 +23,7 @@ import { ReplySender } from '../queue/reply-sender.ts';
 import type { ShardPort } from '../queue/shard-port.ts';
 import { ThrottledLog } from '../queue/throttled-log.ts';
 import { within } from '../queue/within.ts';
+import { lastBackupFile, readLastSuccess } from '../shard/last-success.ts';
 import { directoryLock } from '../shard/owner-lock.ts';
 import { Shard } from '../shard/shard.ts';
 import { prepareShardDirectory } from '../shard/shard-directory.ts';
@@ -34,6 +36,7 @@ import type { ServiceLogger } from './log.ts';
 import { Metrics, type ShardFacts } from './metrics.ts';
 import { packageVersion } from './package-version.ts';
 import type { RedisLink } from './redis-link.ts';
+import { Scrubber } from './scrubber.ts';
 import { ServiceError } from './service-error.ts';
 import { shardDirectory, shardSettings } from './shard-config.ts';
 import { UnsyncedAge } from './unsynced-age.ts';
@@ -85,6 +88,9 @@ export class ShardUnit {
   readonly #publisher: CheckpointPublisher;
   readonly #replies: ReplySender;
   readonly #unsynced: UnsyncedAge;
+  /** The shard's directory for what goes on beside the shard. */
+  readonly #side: NodeDisk;
+  readonly #scrubber: Scrubber;
   #opening: Promise<Shard> | undefined;
   #shard: Shard | undefined;
   #puts: PutConsumer | undefined;
@@ -104,7 +110,14 @@ export class ShardUnit {
     this.#logger = logger.child({ shard: config.shard });
     this.#log = new ThrottledLog(this.#logger, clock);
     this.#unsynced = new UnsyncedAge(clock);
+    // Its reads are few and large: no thread for small ones.
+    this.#side = new NodeDisk(shardDirectory(config), { readsBeforeThread: Number.POSITIVE_INFINITY });
     this.metrics = this.#makeMetrics();
+    this.#scrubber = new Scrubber(config.scrub, {
+      ...{ disk: this.#side, clock, logger: this.#logger },
+      read: (bytes) => this.metrics.scrubRead(bytes),
+      found: ({ part }) => this.metrics.scrubFound(part),
+    });
     const queueDeps = {
       connection: link.connection,
       ...{ clock, logger: this.#logger, log: this.#log, observer: this.metrics },
@@ -156,6 +169,7 @@ export class ShardUnit {
     if (diskIsLow) this.#puts?.intake.pause('low-disk');
     this.#puts?.run();
     this.#lookups?.run();
+    void this.#scrubber.start();
   }
 
   /** It may be another Redis, or one that has forgotten: it is told again what is durable. */
@@ -171,12 +185,14 @@ export class ShardUnit {
 
   /** Stops; `leftMs` gives what is left until a share of the deadline has passed. Never rejects. */
   async stop(leftMs: (share: number) => number): Promise<StopOutcome> {
+    const scrubbed = this.#scrubber.stop();
     const draining = this.#drain(leftMs(drainShare));
     // What waits in a shard that cannot commit now would wait on: closing it hands the jobs back.
     if (this.#shard?.state === 'open') await draining;
     const clean = await within(this.#deps.clock, leftMs(shardShare), this.#closeShard());
     const drained = await draining;
     await this.#publisher.close(leftMs(1) / 2);
+    await within(this.#deps.clock, leftMs(1) / 2, scrubbed);
     return { clean: clean ?? false, drained };
   }
 
@@ -280,10 +296,17 @@ export class ShardUnit {
         shard: () => this.#facts(),
         diskSpace: this.#deps.diskSpace,
         redisWarnings: () => this.#deps.link.warnings,
+        lastScrubS: () => this.#scrubber.lastSuccessS,
+        lastBackupS: () => this.#lastBackupS(),
         pauses: () => this.#pauses(),
         jobCounts: () => this.#jobCounts(),
       },
     );
+  }
+
+  async #lastBackupS(): Promise<number | undefined> {
+    if (this.#shard === undefined) return undefined;
+    return ((await readLastSuccess(this.#side, lastBackupFile)) ?? 0) / 1000;
   }
 
   #facts(): ShardFacts | undefined {

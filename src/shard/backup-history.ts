@@ -33,14 +33,14 @@ export async function requireSameHistory(
   const { instance, archive, shard } = manifest.identity;
   if (instance !== identity.instance) {
     throw mismatch(
-      `it holds a backup of instance ${instance} (${archive}, shard ${shard}), not of ${identity.instance}`,
+      `the directory holds a backup of instance ${instance} (${archive}, shard ${shard}), not of ${identity.instance}`,
     );
   }
   for (const copy of manifest.sections) {
     const end = ends[copy.section];
     const isLast = copy.section === manifest.sections.length - 1;
     if (end === undefined || end.keyBytes < copy.keyBytes || end.valueBytes < copy.valueBytes)
-      throw mismatch(`it goes on behind the shard's checkpoint, which ends section ${copy.section} before it`);
+      throw mismatch(`the backup goes on behind the shard's checkpoint: it has more of section ${copy.section}`);
     if (!isLast && (end.keyBytes !== copy.keyBytes || end.valueBytes !== copy.valueBytes))
       throw otherHistory(sectionFiles(copy.section).keys);
   }
@@ -58,7 +58,7 @@ export async function hasAllOf(backup: Disk, copy: SectionCopy): Promise<boolean
 }
 
 export function otherHistory(file: string): BackupError {
-  return mismatch(`${file} is of another history of this shard: its volume was rolled back after the backup`);
+  return mismatch(`${file} of the backup is of another history of this shard: its volume was rolled back since`);
 }
 
 async function compareLastRecord(files: JournalFiles, backup: Disk, copy: SectionCopy): Promise<void> {
@@ -89,5 +89,5 @@ async function readRange(disk: Disk, path: string, offset: number, size: number)
 
 function mismatch(finding: string): BackupError {
   const advice = 'nothing was changed; back up into another directory';
-  return new BackupError('backup-mismatch', `the backup directory: ${finding}; ${advice}`);
+  return new BackupError('backup-mismatch', `${finding}; ${advice}`);
 }

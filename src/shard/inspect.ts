@@ -6,7 +6,7 @@ import { readCommitMark } from './commit-mark.ts';
 import { type EngineSettings, freezerSettingsOf, withParameters } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { type Identity, identityFile, readIdentity } from './identity.ts';
-import { lastBackupFile, readLastSuccess } from './last-success.ts';
+import { lastBackupFile, lastScrubFile, readLastSuccess } from './last-success.ts';
 import { SectionManifest } from './section-manifest.ts';
 import { recordCountOf } from './shard-checkpoint.ts';
 import { damaged } from './shard-error.ts';
@@ -29,6 +29,8 @@ export interface Inspection {
   readonly tableLoad: number;
   /** Wall clock of the end of the last backup; undefined for never. */
   readonly lastBackupMs: number | undefined;
+  /** The same of the last scrub that found nothing. */
+  readonly lastScrubMs: number | undefined;
   /** The first records of the archive. */
   readonly sample: readonly Envelope[];
 }
@@ -53,6 +55,7 @@ export async function inspectShard(disk: Disk, engine: EngineSettings, sampleCou
     tableBytes: await tableBytesOf(disk),
     tableLoad: saved.checkpoint.tableSize === 0 ? 0 : recordCount / saved.checkpoint.tableSize,
     lastBackupMs: await readLastSuccess(disk, lastBackupFile),
+    lastScrubMs: await readLastSuccess(disk, lastScrubFile),
     sample: await sampleOf(disk, withParameters(engine, identity.engine), sampleCount),
   };
 }

@@ -28,6 +28,8 @@ export interface SectionPart {
   readonly end: JournalEnd;
   /** Told about each damage with its place. When it does not throw, reading goes on behind it. */
   readonly damaged: (error: BlobError) => void;
+  /** Bytes of values in a stretch, unless a single one is larger; 1 MiB if not given. */
+  readonly stretchBytes?: number;
 }
 
 /** Records that follow each other, and the frames of their values. */
@@ -37,8 +39,7 @@ export interface Stretch {
   readonly values: Buffer;
 }
 
-/** Bytes of values in a stretch, unless a single one is larger. */
-const stretchBytes = 1 << 20;
+const stretchBytesDefault = 1 << 20;
 /** Times that the growing section's last page is read. */
 const pageReadsMax = 8;
 
@@ -62,13 +63,15 @@ export async function* readSection(part: SectionPart): AsyncGenerator<Stretch> {
 async function* stretches(part: SectionPart, keys: Blob, values: Blob): AsyncGenerator<Stretch> {
   const { files, from, end, damaged } = part;
   const { size } = files.layout;
-  let stretch = new OpenStretch(values);
-  let valueEnd = from.valueBytes;
+  const stretchBytes = part.stretchBytes ?? stretchBytesDefault;
+  let stretch = new OpenStretch(values, stretchBytes);
+  let { keyBytes: keyEnd, valueBytes: valueEnd } = from;
   let isWhole = true;
   for await (const { first, bytes, follows } of recordsIn(part, keys)) {
     isWhole &&= follows;
     for (let at = 0; at < bytes.length; at += size) {
       const position = first + at / size;
+      keyEnd = (position + 1) * size;
       const value = followingValue(part, position, bytes, at, { valueEnd, isWhole });
       if (value instanceof BlobError) {
         isWhole = false;
@@ -77,7 +80,7 @@ async function* stretches(part: SectionPart, keys: Blob, values: Blob): AsyncGen
       }
       if (!stretch.takes(value)) {
         yield await stretch.read(damaged);
-        stretch = new OpenStretch(values);
+        stretch = new OpenStretch(values, stretchBytes);
       }
       stretch.add(bytes.subarray(at, at + size), value);
       valueEnd = value.offset + value.size;
@@ -85,7 +88,7 @@ async function* stretches(part: SectionPart, keys: Blob, values: Blob): AsyncGen
     }
   }
   yield await stretch.read(damaged);
-  if (isWhole && valueEnd !== end.valueBytes) damaged(otherEnd(part, valueEnd));
+  if (isWhole && keyEnd === end.keyBytes && valueEnd !== end.valueBytes) damaged(otherEnd(part, valueEnd));
 }
 
 /** Where a record says that its value is: behind the one before, or further on when records in between are lost. */
@@ -186,18 +189,20 @@ async function readAgain(keys: Blob, pageSize: number, page: number, wanted: num
 /** Records that are being collected. */
 class OpenStretch {
   readonly #values: Blob;
+  readonly #sizeMax: number;
   readonly #records: Buffer[] = [];
   readonly #sizes: number[] = [];
   #start = 0;
   #size = 0;
 
-  constructor(values: Blob) {
+  constructor(values: Blob, sizeMax: number) {
     this.#values = values;
+    this.#sizeMax = sizeMax;
   }
 
   takes({ offset, size }: ValueRange): boolean {
     if (this.#sizes.length === 0) return true;
-    return offset === this.#start + this.#size && this.#size + size <= stretchBytes;
+    return offset === this.#start + this.#size && this.#size + size <= this.#sizeMax;
   }
 
   add(record: Buffer, { offset, size }: ValueRange): void {

@@ -22,6 +22,8 @@ function metrics(sources: Partial<MetricSources> = {}, shard = 3): Metrics {
       shard: () => facts,
       diskSpace: () => ({ free: 1000, size: 4000 }),
       redisWarnings: () => [{ code: 'may-evict', message: 'it may' }],
+      lastScrubS: () => 1_800_000_000,
+      lastBackupS: async () => 0,
       pauses: () => ['redis'],
       jobCounts: async () => [{ queue: 'put', state: 'waiting', count: 9 }],
       ...sources,
@@ -81,6 +83,29 @@ test('counts puts by outcome, in records, bytes and jobs', async () => {
   );
 });
 
+test('counts damage by kind of file, from the first scrape on, and tells the last scrub and backup', async () => {
+  const all = metrics();
+  const none = await values(all);
+  const files = ['key', 'value', 'unknown'].map((file) => `permafrost_corrupt_records_total{file="${file}"}`);
+  assert.deepEqual(
+    files.map((name) => none.get(name)),
+    [0, 0, 0],
+  );
+  all.scrubFound('value');
+  all.scrubRead(4096);
+  all.lookupAnswered({ counts: new Map([['corrupt', 2]]), durationS: 0.1 });
+  const now = await values(all);
+  assert.deepEqual(
+    [
+      ...files,
+      'permafrost_scrub_bytes_total',
+      'permafrost_scrub_last_success_timestamp_seconds',
+      'permafrost_backup_last_success_timestamp_seconds',
+    ].map((name) => now.get(name)),
+    [0, 1, 2, 4096, 1_800_000_000, 0],
+  );
+});
+
 test('shows the state of shard, disk, queues and intake at each scrape', async () => {
   const now = await values(metrics());
   assert.deepEqual(
@@ -107,10 +132,16 @@ test('shows nothing, rather than a zero, for what is not known', async () => {
     shard: () => undefined,
     diskSpace: () => undefined,
     redisWarnings: () => undefined,
+    lastScrubS: () => undefined,
     jobCounts: () => Promise.reject(new Error('no Redis')),
   };
   const now = await values(metrics(unknown));
-  for (const name of ['permafrost_checkpoint_epoch', 'permafrost_disk_free_bytes', 'permafrost_disk_size_bytes'])
+  for (const name of [
+    'permafrost_checkpoint_epoch',
+    'permafrost_disk_free_bytes',
+    'permafrost_disk_size_bytes',
+    'permafrost_scrub_last_success_timestamp_seconds',
+  ])
     assert.equal(now.get(name), undefined);
   const absent = [...now.keys()].filter((name) => /^permafrost_(queue_jobs|redis_unsuitable)/.test(name));
   assert.deepEqual(absent, []);
