@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const files = [
   'Dockerfile',
   'docker-compose.yml',
-  'tools/healthcheck.mjs',
+  'tools/image/healthcheck.mjs',
   ...['_helpers.tpl', 'statefulset.yaml'].map((name) => `helm/templates/${name}`),
 ];
 const known = new Set([...settings.map(({ env }) => env), 'PERMAFROST_CONFIG']);

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../tools/healthcheck.mjs', import.meta.url));
+const program = fileURLToPath(new URL('../../../tools/image/healthcheck.mjs', import.meta.url));
 
 interface Answer {
   readonly status: number | null;

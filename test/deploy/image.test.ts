@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type RedisServer, startRedis } from '../redis/redis-server.ts';
+import { buildStages, readStages, settingsOf } from './dockerfile.ts';
+import { ImageProcesses, type ImageWorker } from './image-process.ts';
+
+const context = fileURLToPath(new URL('../..', import.meta.url));
+const stages = readStages(context);
+const settings = settingsOf(stages.get('final') ?? []);
+const manifest = JSON.parse(readFileSync(join(context, 'package.json'), 'utf8'));
+
+test('the image runs as somebody without rights, by vectors, and ends at the signal that the worker takes', () => {
+  assert.equal(settings.user, 1000);
+  assert.equal(settings.stopSignal, 'SIGTERM');
+  assert.deepEqual([...settings.entrypoint, ...settings.command], ['node', '/app/dist/cli/main.js', 'worker']);
+  assert.deepEqual(settings.healthCheck, ['node', '/app/healthcheck.mjs']);
+  assert.equal(settings.volume, settings.env.PERMAFROST_DATA_DIR);
+});
+
+test('the labels of the image are those of the package', () => {
+  const { labels } = settings;
+  assert.equal(labels['org.opencontainers.image.version'], manifest.version);
+  assert.equal(labels['org.opencontainers.image.licenses'], manifest.license);
+  assert.equal(labels['org.opencontainers.image.title'], manifest.name);
+});
+
+test('the context holds what is copied, and nothing else', () => {
+  const sources = [...stages.values()].flat().flatMap(({ name, text }) => {
+    return name === 'COPY' && !text.startsWith('--from=') ? text.split(' ').slice(0, -1) : [];
+  });
+  const allowed = readFileSync(join(context, '.dockerignore'), 'utf8').matchAll(/^!(.+)$/gm);
+  assert.deepEqual([...allowed].map(([, path]) => path).sort(), [...new Set(sources)].sort());
+});
+
+describe('what the Dockerfile makes', () => {
+  const target = mkdtempSync(join(tmpdir(), 'permafrost-image-'));
+  const root = join(target, 'final');
+  const app = join(root, 'app');
+  let redis: RedisServer;
+  let image: ImageProcesses;
+  let worker: ImageWorker | undefined;
+
+  before(async () => {
+    chmodSync(target, 0o755);
+    const path = `${dirname(process.execPath)}:${process.env.PATH}`;
+    buildStages(context, stages, target, { ...process.env, PATH: path, npm_config_prefer_offline: 'true' });
+    execFileSync('chmod', ['-R', 'a-w', app]);
+    redis = await startRedis();
+    image = new ImageProcesses(root, settings, { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_HTTP_PORT: '0' });
+  });
+
+  after(async () => {
+    await worker?.stop();
+    await redis?.stop();
+    execFileSync('chmod', ['-R', 'u+w', app]);
+    rmSync(target, { recursive: true });
+  });
+
+  test('holds the built worker and its dependencies, and neither sources nor tools', () => {
+    assert.deepEqual(readdirSync(app).sort(), [
+      'LICENSE',
+      'README.md',
+      'config',
+      'dist',
+      'healthcheck.mjs',
+      'node_modules',
+      'package.json',
+      'round-trip.mjs',
+      'wait-ready.mjs',
+    ]);
+    for (const name of Object.keys(manifest.dependencies)) assert.ok(existsSync(join(app, 'node_modules', name)), name);
+    for (const name of Object.keys(manifest.devDependencies)) {
+      assert.ok(!existsSync(join(app, 'node_modules', name, 'package.json')), name);
+    }
+  });
+
+  test('archives, is healthy and ends well, as its user, on a tree that it cannot change', async () => {
+    const before = treeOf(app);
+    worker = await image.start();
+    const port = String(await worker.ready);
+    const asked = image.run(settings.healthCheck, { PERMAFROST_HTTP_PORT: port });
+    assert.deepEqual(asked, { status: 0, output: '/healthz answers 200\n' });
+    const ready = image.run(['node', '/app/wait-ready.mjs', '0', `http://127.0.0.1:${port}/readyz`]);
+    assert.deepEqual(ready, { status: 0, output: `http://127.0.0.1:${port}/readyz is ready\n` });
+    const round = image.run(['node', '/app/round-trip.mjs', 'a-key']);
+    assert.equal(round.status, 0, round.output);
+    assert.match(round.output, /stored a-key at .*\nwhat was put came back: round trip at /);
+    assert.equal(await worker.stop(), 0);
+    assert.equal(image.run(settings.healthCheck, { PERMAFROST_HTTP_PORT: port }).status, 1);
+    assert.deepEqual(treeOf(app), before);
+    assert.ok(existsSync(join(root, 'data', 'shard-0000')));
+    if (process.getuid?.() === 0) assert.equal(statSync(join(root, 'data', 'shard-0000')).uid, settings.user);
+  });
+
+  test('has its commands on the path, for those who look into a container', () => {
+    const { status, output } = image.run(['permafrost', 'inspect', '--json']);
+    assert.equal(status, 0, output);
+    assert.equal(JSON.parse(output).archive ?? 'main', 'main');
+    const help = image.run(['permafrost', '--version']);
+    assert.deepEqual(help, { status: 0, output: `permafrost ${manifest.version}\n` });
+  });
+
+  test('says which of its pods are not ready, and fails when what was put does not come back', () => {
+    const nobody = 'http://127.0.0.1:9/readyz';
+    const { status, output } = image.run(['node', '/app/wait-ready.mjs', '0', nobody]);
+    assert.equal(status, 1);
+    assert.match(output, new RegExp(`^not ready within 0 s: ${nobody} `));
+    assert.equal(image.run(['node', '/app/wait-ready.mjs']).status, 2);
+    const broken = image.run(['node', '/app/round-trip.mjs'], { PERMAFROST_REDIS_URL: 'nonsense' });
+    assert.equal(broken.status, 1);
+    assert.match(broken.output, /permafrost put ended with 2/);
+  });
+});
+
+/** Each file of a tree with its size and the time of its last change. */
+function treeOf(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => {
+    const { size, mtimeMs } = statSync(join(folder, path));
+    return `${path} ${size} ${mtimeMs}`;
+  });
+}
