@@ -142,8 +142,8 @@ export const queueMutants: readonly Mutant[] = [
   {
     name: 'several-homes-decided-by-one',
     file: 'src/client/puts.ts',
-    text: 'if (index >= 0) throw severalHomes(`records[${index}].key`, ifExists);',
-    replacement: '',
+    text: 'if (index >= 0) throw severalHomes(',
+    replacement: 'if (index < 0) throw severalHomes(',
     breaks: 'A put with `reject` is stored although the key exists on another shard.',
     killer: { file: 'test/client/topology.test.ts', test: 'is refused for a key of several homes' },
   },
