@@ -1,4 +1,5 @@
 /** All mutants, from the bottom of the engine to the wire. */
+import { backupMutants } from './backup-mutants.ts';
 import { durabilityMutants } from './durability-mutants.ts';
 import { integrityMutants } from './integrity-mutants.ts';
 import type { Mutant } from './mutant.ts';
@@ -11,5 +12,6 @@ export const catalogue: readonly Mutant[] = [
   ...integrityMutants,
   ...recoveryMutants,
   ...shardMutants,
+  ...backupMutants,
   ...queueMutants,
 ];

@@ -167,6 +167,18 @@ describe('a backup', () => {
     await judge(await restored(target), 5);
   });
 
+  test('is durable when it returns, after each of several', async () => {
+    const opened = await openShard();
+    const target = new SimulatedDisk();
+    for (const count of [5, 10, 20]) {
+      await fill(opened, opened.shard.checkpoint.records / 2, count - opened.shard.checkpoint.records / 2);
+      await synced(opened, count);
+      await backup(opened.disk, target);
+      await judge(await restored(target.crash('synced')), count);
+    }
+    await settled(opened.shard.close(), opened.clock);
+  });
+
   test('leaves its time in the shard for the worker to tell', async () => {
     const shard = await closedWith(1);
     assert.equal(await readLastSuccess(shard, lastBackupFile), undefined);
@@ -253,11 +265,10 @@ describe('a backup directory', () => {
     await backup(opened.disk, target);
     const again = await openShard(snapshot);
     await assert.rejects(backup(snapshot, target), { code: 'backup-mismatch', message: /goes on behind/ });
-    for (let index = 20; index < 40; index++) {
-      await settled(
-        again.shard.put(put(`q${index}`, { [`k${index}`]: textFor(index), again: `${index}` })),
-        again.clock,
-      );
+    // The same keys and sizes at the same places: nothing but the put ids is another.
+    for (let index = 6; index < 20; index++) {
+      const texts = { [`k${index}`]: textFor(index), again: `${index}` };
+      await settled(again.shard.put(put(`q${index}`, texts)), again.clock);
     }
     await settled(again.shard.close(), again.clock);
     await assert.rejects(backup(snapshot, target), { code: 'backup-mismatch', message: /another history/ });
@@ -280,6 +291,26 @@ describe('a backup directory', () => {
       assert.deepEqual(target.bytesOf(path), whole.get(path));
     }
     await judge(await restored(target), 20);
+  });
+
+  test('that lost a file does not take it from another history', async () => {
+    const opened = await openShard();
+    await fill(opened, 0, 6);
+    await synced(opened, 6);
+    const snapshot = opened.disk.clone();
+    await fill(opened, 6, 6);
+    await settled(opened.shard.close(), opened.clock);
+    const target = new SimulatedDisk();
+    await backup(opened.disk, target);
+    const again = await openShard(snapshot);
+    for (let index = 6; index < 40; index++) {
+      const texts = { [`k${index}`]: textFor(index), again: `${index}` };
+      await settled(again.shard.put(put(`q${index}`, texts)), again.clock);
+    }
+    await settled(again.shard.close(), again.clock);
+    const last = target.files().findLast((path) => path.startsWith('value/')) ?? '';
+    target.mutate(last, () => undefined);
+    await assert.rejects(backup(snapshot, target), { code: 'backup-mismatch', message: /another history/ });
   });
 
   test('without a shard to back up is left alone', async () => {
@@ -327,6 +358,12 @@ describe('a restore', () => {
       const path = `value/${section.toString(16).padStart(16, '0')}`;
       assert.deepEqual(disk.bytesOf(path), shard.bytesOf(path));
     }
+  });
+
+  test('is durable when it returns', async () => {
+    const target = new SimulatedDisk();
+    await backup(await closedWith(20), target);
+    await judge((await restored(target)).crash('synced'), 20);
   });
 
   test('goes on being put to, backed up and restored', async () => {
