@@ -2,6 +2,7 @@
 import { messageOf } from '../src/base/errors.ts';
 import { BenchError } from './bench-error.ts';
 import { benchEngine, engineUsage } from './engine/engine.ts';
+import { benchJobs, jobsUsage } from './jobs/jobs.ts';
 import { benchOpen, openUsage } from './open/open.ts';
 import { benchService, serviceUsage } from './service/service.ts';
 
@@ -13,6 +14,8 @@ ${openUsage}
 
 ${serviceUsage}
 
+${jobsUsage}
+
 all: each of them, one after the other; takes the options that all of them know`;
 
 type Benchmark = (words: readonly string[]) => Promise<void>;
@@ -21,6 +24,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   engine: benchEngine,
   open: benchOpen,
   service: benchService,
+  jobs: benchJobs,
 };
 
 async function main(words: readonly string[]): Promise<number> {

@@ -9,6 +9,9 @@ import { Progress } from './progress.ts';
 import { queueRedisAddress, queueRedisOption } from './redis-address.ts';
 import { clientOptions, configFrom } from './settings.ts';
 
+/** Longer than the lease of an archiver that was killed: the one that is started in its place goes on by itself. */
+const busyWaitMs = 20_000;
+
 export const archiveJobsCommand = defineCommand({
   name: 'archive-jobs',
   summary: 'moves finished jobs of BullMQ queues out of Redis and into the archive',
@@ -84,6 +87,7 @@ export const archiveJobsCommand = defineCommand({
       valueBytesMax: Math.min(config.limits.valueBytesMax, 32 * 1024 * 1024),
       redis: queueRedisAddress(options['queue-redis'], config),
       connectTimeoutMs: config.redis.startTimeoutMs,
+      busyWaitMs,
     };
     const { archiveFinishedJobs } = await import('../jobs/archive-finished-jobs.ts');
     const client = options['dry-run'] ? undefined : await connectClient(config, terminal.clock);

@@ -43,6 +43,8 @@ export interface ArchiveJobsOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** How long a killed archiver keeps others from its queue. Default: 15 seconds. */
   readonly leaseMs?: number | undefined;
+  /** How long to wait for another archiver of the queue to end, or for its lease to. Default: 0. */
+  readonly busyWaitMs?: number | undefined;
   /** The archive's limit of a value, where it is not the default; larger jobs are archived in parts. */
   readonly valueBytesMax?: number | undefined;
   /** Larger jobs are left alone. Default and greatest: 32 MiB. */
@@ -239,6 +241,7 @@ function settle(options: ArchiveJobsOptions): PassSettings {
     keepCount: whole('keepCount', options.keepCount ?? 0, 0, 1_000_000_000),
     marginMs: whole('marginMs', options.marginMs ?? 5000, 0, dayMs),
     leaseMs: whole('leaseMs', options.leaseMs ?? 15_000, 100, dayMs),
+    busyWaitMs: whole('busyWaitMs', options.busyWaitMs ?? 0, 0, dayMs),
     pageCount: whole('pageCount', options.pageCount ?? 100, 1, 10_000),
     valueBytesMax: whole('valueBytesMax', options.valueBytesMax ?? defaultLimits.valueBytesMax, 1024, jobBytesLimit),
     jobBytesMax: whole('jobBytesMax', options.jobBytesMax ?? jobBytesLimit, 1024, jobBytesLimit),

@@ -42,7 +42,7 @@ interface Waiting extends Pick<JobSnapshot, 'id' | 'state' | 'score' | 'digest'>
 
 /** Jobs that may wait; with more of them archiving waits for removal. */
 const waitingCountMax = 20_000;
-const batchCount = 100;
+const batchCount = 250;
 
 export class JobRemover {
   readonly #address: QueueAddress;
@@ -67,7 +67,12 @@ export class JobRemover {
     this.#waiting.push({ id, state, score, digest, records, dueMs });
   }
 
-  /** Removes those whose time has come, and waits for more of them while too many wait. */
+  /** Whether so many wait that no more should be archived before some are removed. */
+  get isFull(): boolean {
+    return this.#waiting.length > waitingCountMax;
+  }
+
+  /** Removes those whose time has come, and waits for the next ones while it is full. */
   async removeDue(): Promise<void> {
     await this.#remove(waitingCountMax);
   }

@@ -1,9 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../base/clock.ts';
 import { JobsError } from './jobs-error.ts';
+import { pause } from './pace.ts';
 import { type QueueAddress, queueKey } from './queue-address.ts';
 import type { QueueRedis } from './queue-redis.ts';
 import { dropLeaseScript, holdLeaseScript } from './scripts.ts';
+
+export interface LeaseSettings {
+  /** How long the lease outlives its holder. */
+  readonly leaseMs: number;
+  /** How long to wait for another holder. */
+  readonly busyWaitMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const retryDelayMs = 250;
 
 /**
  * Makes one archiver at a time work on a queue.
@@ -29,12 +40,21 @@ export class QueueLease {
     this.key = queueKey(address, 'permafrost-archiver');
   }
 
-  /** Takes the lease, or JobsError `queue-busy`. */
-  static async take(redis: QueueRedis, address: QueueAddress, clock: Clock, durationMs: number): Promise<QueueLease> {
-    const lease = new QueueLease(redis, address, clock, durationMs);
-    if (!(await lease.#hold())) {
-      const message = `another archiver works on the queue; its lease (${lease.key}) ends ${durationMs} ms after its death`;
-      throw new JobsError('queue-busy', message, { retriable: true });
+  /**
+   * Takes the lease, waiting for its holder at most so long; then JobsError `queue-busy`. An abort ends the wait likewise.
+   */
+  static async take(
+    redis: QueueRedis,
+    address: QueueAddress,
+    clock: Clock,
+    { leaseMs, busyWaitMs, signal }: LeaseSettings,
+  ): Promise<QueueLease> {
+    const lease = new QueueLease(redis, address, clock, leaseMs);
+    const endMs = clock.monotonicMs() + busyWaitMs;
+    while (!(await lease.#hold())) {
+      const leftMs = signal?.aborted === true ? 0 : endMs - clock.monotonicMs();
+      if (leftMs <= 0) throw lease.#busy();
+      await pause(clock, Math.min(leftMs, retryDelayMs), signal);
     }
     lease.#renewLater();
     return lease;
@@ -46,6 +66,11 @@ export class QueueLease {
     this.#timer?.cancel();
     // Without Redis it runs out by itself.
     await this.#redis.runOne(dropLeaseScript, { keys: [this.key], args: [this.token] }).catch(() => {});
+  }
+
+  #busy(): JobsError {
+    const message = `another archiver works on the queue; its lease (${this.key}) ends ${this.#durationMs} ms after its death`;
+    return new JobsError('queue-busy', message, { retriable: true });
   }
 
   async #hold(): Promise<boolean> {

@@ -23,6 +23,7 @@ export interface PassSettings {
   readonly keepCount: number;
   readonly marginMs: number;
   readonly leaseMs: number;
+  readonly busyWaitMs: number;
   readonly pageCount: number;
   readonly valueBytesMax: number;
   readonly jobBytesMax: number;
@@ -45,13 +46,13 @@ export interface PassPorts {
 }
 
 /** Pages that are on their way into the archive at once. */
-const writesMax = 4;
+const writesMax = 6;
 
 /** Runs the pass. Errors: JobsError, or the client's; what was removed until then is in the archive. */
 export async function runPass(address: QueueAddress, settings: PassSettings, ports: PassPorts): Promise<void> {
-  const { client, redis, clock } = ports;
+  const { client, redis, clock, signal } = ports;
   if (client === undefined) return new QueuePass(address, settings, ports).run();
-  const lease = await QueueLease.take(redis, address, clock, settings.leaseMs);
+  const lease = await QueueLease.take(redis, address, clock, { ...settings, signal });
   try {
     await new QueuePass(address, settings, ports, { client, lease }).run();
   } finally {
@@ -71,6 +72,7 @@ class QueuePass {
   readonly #writer: JobWriter | undefined;
   readonly #remover: JobRemover | undefined;
   readonly #writes = new Set<Promise<void>>();
+  #removal: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(address: QueueAddress, settings: PassSettings, ports: PassPorts, ways?: Ways) {
@@ -97,6 +99,7 @@ class QueuePass {
       this.#failure ??= { error };
     }
     await Promise.all(this.#writes);
+    await this.#removal;
     if (this.#failure === undefined) await this.#remover?.removeAll().catch((error) => this.#fail(error));
     // A call that the signal ended is no failure.
     if (this.#failure !== undefined && signal?.aborted !== true) throw this.#failure.error;
@@ -108,7 +111,7 @@ class QueuePass {
       await pace.take(page.length, signal);
       if (signal?.aborted === true) return;
       await this.#take(jobs, page);
-      await this.#remover?.removeDue();
+      await this.#removeDue();
       if (this.#failure !== undefined) return;
     }
   }
@@ -137,6 +140,17 @@ class QueuePass {
       this.#ports.archived(outcome);
       this.#remover?.add(outcome);
     }
+  }
+
+  /** Removal goes on beside reading and archiving, which wait for it only when too many jobs wait to be removed. */
+  async #removeDue(): Promise<void> {
+    this.#removal ??= this.#remover
+      ?.removeDue()
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        this.#removal = undefined;
+      });
+    if (this.#remover?.isFull === true) await this.#removal;
   }
 
   #onRemoval(outcome: RemovalOutcome): void {

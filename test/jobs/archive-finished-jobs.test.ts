@@ -285,6 +285,12 @@ suite('archiving the finished jobs of a queue', () => {
     assert.equal(await site.redis.exists('bull:busy:permafrost-archiver'), 0);
   });
 
+  test('waits for the lease of an archiver that was killed', async () => {
+    await site.finish('dead', [{ data: {} }]);
+    await site.redis.set('bull:dead:permafrost-archiver', 'another', 'PX', 300);
+    assert.partialDeepStrictEqual(await archive('dead', { busyWaitMs: 60_000 }), { removedCount: 1 });
+  });
+
   test('removes nothing after another archiver took the queue over', async () => {
     await site.finish('taken', [{ data: {} }]);
     const taken = beforeRemoval(() => site.redis.set('bull:taken:permafrost-archiver', 'another', 'PX', 60_000));
