@@ -94,7 +94,9 @@ annotations:
   "http" (dict "host" "0.0.0.0" "port" (int .Values.http.port))
   "closeDeadlineMs" (mul .Values.shutdown.deadlineSeconds 1000)
 -}}
-{{- mustMergeOverwrite (deepCopy .Values.config) $own | mustToPrettyJson -}}
+{{/* In a cluster Redis may come later than the worker: waiting for it is better than crashing in a loop. */}}
+{{- $patient := dict "redis" (dict "startTimeoutMs" 300000) -}}
+{{- mustMergeOverwrite $patient (deepCopy .Values.config) $own | mustToPrettyJson -}}
 {{- end -}}
 
 {{/* What every container of the image needs to know of archive and Redis. */}}
@@ -179,4 +181,12 @@ volumeMounts:
   {{- include "permafrost.volumeMounts" . | nindent 2 }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end -}}
+
+{{- define "permafrost.topologyPodMetadata" -}}
+labels:
+  {{- include "permafrost.selectorLabels" (dict "root" . "component" "topology") | nindent 2 }}
+  {{- with .Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}

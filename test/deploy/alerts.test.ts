@@ -108,7 +108,7 @@ test('the dashboard has its rows, and asks for data source, archive and shard', 
   const rows = panels
     .filter(({ type }: { type: string }) => type === 'row')
     .map(({ title }: { title: string }) => title);
-  assert.deepEqual(rows, ['The promise', 'Engine', 'Queue', 'Lookups', 'Disk', 'Integrity']);
+  assert.deepEqual(rows, ['The promise', 'Engine', 'Queue', 'Lookups', 'Disk', 'Integrity', 'Process']);
   const names = templating.list.map(({ name }: { name: string }) => name);
   assert.deepEqual(names, ['datasource', 'archive', 'shard']);
   const ids = panels.map(({ id }: { id: number }) => id);

@@ -65,13 +65,13 @@ describe('what the Dockerfile makes', () => {
     assert.deepEqual(readdirSync(app).sort(), [
       'LICENSE',
       'README.md',
+      'check-shards.mjs',
       'config',
       'dist',
       'healthcheck.mjs',
       'node_modules',
       'package.json',
       'round-trip.mjs',
-      'wait-ready.mjs',
     ]);
     for (const name of Object.keys(manifest.dependencies)) assert.ok(existsSync(join(app, 'node_modules', name)), name);
     for (const name of Object.keys(manifest.devDependencies)) {
@@ -85,8 +85,7 @@ describe('what the Dockerfile makes', () => {
     const port = String(await worker.ready);
     const asked = image.run(settings.healthCheck, { PERMAFROST_HTTP_PORT: port });
     assert.deepEqual(asked, { status: 0, output: '/healthz answers 200\n' });
-    const ready = image.run(['node', '/app/wait-ready.mjs', '0', `http://127.0.0.1:${port}/readyz`]);
-    assert.deepEqual(ready, { status: 0, output: `http://127.0.0.1:${port}/readyz is ready\n` });
+    assert.equal(image.run(['permafrost', 'topology', 'grow', '1', '--wait', '60']).status, 0);
     const round = image.run(['node', '/app/round-trip.mjs', 'a-key']);
     assert.equal(round.status, 0, round.output);
     assert.match(round.output, /stored a-key at .*\nwhat was put came back: round trip at /);
@@ -105,12 +104,22 @@ describe('what the Dockerfile makes', () => {
     assert.deepEqual(help, { status: 0, output: `permafrost ${manifest.version}\n` });
   });
 
-  test('says which of its pods are not ready, and fails when what was put does not come back', () => {
-    const nobody = 'http://127.0.0.1:9/readyz';
-    const { status, output } = image.run(['node', '/app/wait-ready.mjs', '0', nobody]);
-    assert.equal(status, 1);
-    assert.match(output, new RegExp(`^not ready within 0 s: ${nobody} `));
-    assert.equal(image.run(['node', '/app/wait-ready.mjs']).status, 2);
+  test('refuses fewer workers than the archive has shards, whatever takes puts now', () => {
+    const check = (workers: string, env = {}) => image.run(['node', '/app/check-shards.mjs', workers], env);
+    for (const change of ['grow', 'shrink']) {
+      const shards = change === 'grow' ? '4' : '2';
+      assert.equal(image.run(['permafrost', 'topology', change, shards, '--force']).status, 0);
+      assert.deepEqual(check('4'), { status: 0, output: '4 workers are enough for 4 shards\n' });
+      const { status, output } = check('3');
+      assert.equal(status, 1);
+      assert.match(output, /^the archive has records in 4 shards: with 3 workers, .*topology\.putShards$/m);
+    }
+    const unknown = check('4', { PERMAFROST_REDIS_URL: 'nonsense' });
+    assert.equal(unknown.status, 1);
+    assert.match(unknown.output, /topology show ended with 2: nothing is changed/);
+  });
+
+  test('fails its round trip when nothing was put', () => {
     const broken = image.run(['node', '/app/round-trip.mjs'], { PERMAFROST_REDIS_URL: 'nonsense' });
     assert.equal(broken.status, 1);
     assert.match(broken.output, /permafrost put ended with 2/);
