@@ -172,6 +172,36 @@ suite('archiving the finished jobs of a queue', () => {
     });
   });
 
+  test('keeps a parent that failed early until its last child has ended', async () => {
+    const child = { data: {}, name: 'child' };
+    await site.flows().add({
+      ...{ name: 'parent', queueName: 'early', data: {}, opts: { jobId: 'parent' } },
+      children: [
+        { ...child, queueName: 'early', data: { fail: 'no' }, opts: { jobId: 'bad', failParentOnFailure: true } },
+        { ...child, queueName: 'slow', opts: { jobId: 'late' } },
+      ],
+    });
+    // The child, and then the parent because of it.
+    await site.drain('early', 2);
+    assert.partialDeepStrictEqual(await archive('early'), { removedCount: 1, stays: { flow: 1 } });
+    assert.deepEqual(await site.redis.zrange('bull:early:failed', '0', '-1'), ['parent']);
+    await site.drain('slow', 1);
+    assert.partialDeepStrictEqual(await archive('slow'), { removedCount: 1 });
+    assert.partialDeepStrictEqual(await archive('early'), { removedCount: 1 });
+    assert.deepEqual([...(await site.jobKeys('early')), ...(await site.jobKeys('slow'))], []);
+  });
+
+  test('a child that ended without its parent hearing of it leaves no trace in a parent that has ended', async () => {
+    const opts = { jobId: 'p' };
+    const child = { name: 'c', queueName: 'deaf', data: {}, opts: { jobId: 'c' } };
+    await site.flows().add({ name: 'p', queueName: 'deaf', data: {}, opts, children: [child] });
+    await site.drain('deaf', 2);
+    await site.redis.sadd('bull:deaf:p:dependencies', 'bull:deaf:c');
+    assert.partialDeepStrictEqual(await archive('deaf'), { removedCount: 1, stays: { flow: 1 } });
+    assert.partialDeepStrictEqual(await archive('deaf'), { removedCount: 1 });
+    assert.deepEqual(await site.jobKeys('deaf'), []);
+  });
+
   test('takes what a scheduler has made, and leaves the scheduler and its next job', async () => {
     const queue = site.queue('scheduled');
     await queue.upsertJobScheduler('every', { every: 3_600_000 }, { name: 'tick', data: {} });
