@@ -9,6 +9,8 @@ import { lastBackupFile, readLastSuccess } from '../../src/shard/last-success.ts
 import { type RestoreReport, restoreShard } from '../../src/shard/restore.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 import { verifyShard } from '../../src/shard/verify.ts';
+import { readVolume } from '../../src/shard/volume.ts';
+import type { Fault } from '../simulation/gate.ts';
 import { ManualClock } from '../simulation/manual-clock.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import {
@@ -337,6 +339,71 @@ describe('a backup that was cut short', () => {
     assert.ok(report.keptBytes > 0 && report.copiedBytes < copiedBytes);
     assert.ok(!half.files().includes(unfinishedBackupFile));
     await judge(await restored(half), 20);
+  });
+});
+
+describe('a disk that fails below', () => {
+  /** Does the work once for each of its steps on the disk, which fails at that step. */
+  async function failing(
+    fault: Fault,
+    start: () => SimulatedDisk,
+    work: (disk: SimulatedDisk) => Promise<unknown>,
+    judgeFailed: (disk: SimulatedDisk) => Promise<void>,
+  ): Promise<void> {
+    for (let step = 1; ; step++) {
+      const disk = start();
+      const armed = disk.failAt(disk.steps + step, fault);
+      const failed = await work(disk).then(
+        () => false,
+        () => true,
+      );
+      assert.deepEqual(disk.openHandles, [], `step ${step}`);
+      if (armed.hits === 0) return;
+      armed.disarm();
+      assert.ok(failed, `step ${step}`);
+      await judgeFailed(disk);
+    }
+  }
+
+  test('a backup, wherever it fails, leaves the one before, and the next one goes on', async () => {
+    const opened = await openShard();
+    await fill(opened, 0, 5);
+    await synced(opened, 5);
+    const first = new SimulatedDisk();
+    await backup(opened.disk, first);
+    await fill(opened, 5, 7);
+    await settled(opened.shard.close(), opened.clock);
+    for (const fault of ['enospc', 'eio'] as const) {
+      await failing(
+        fault,
+        () => first.clone(),
+        (target) => backup(opened.disk, target),
+        async (target) => {
+          const { recordCount } = await restore(target.clone(), new SimulatedDisk());
+          assert.ok(recordCount === 10 || recordCount === 24, `${recordCount} records`);
+          await backup(opened.disk, target);
+          assert.equal((await restore(target, new SimulatedDisk())).recordCount, 24);
+        },
+      );
+    }
+  });
+
+  test('a restore, wherever it fails, leaves no shard', async () => {
+    const target = new SimulatedDisk();
+    await backup(await closedWith(6), target);
+    for (const fault of ['enospc', 'eio'] as const) {
+      await failing(
+        fault,
+        () => new SimulatedDisk(),
+        (disk) => restore(target, disk),
+        async (disk) => {
+          const { kind } = await readVolume(disk);
+          // The last fsync of all is that of the directory: the shard is whole before it.
+          assert.ok(kind === 'empty' || kind === 'orphaned' || kind === 'whole', kind);
+          if (kind === 'whole') await judge(disk, 6);
+        },
+      );
+    }
   });
 });
 
