@@ -37,8 +37,25 @@ test('the context holds what is copied, and nothing else', () => {
   assert.deepEqual([...allowed].map(([, path]) => path).sort(), [...new Set(sources)].sort());
 });
 
-describe('what the Dockerfile makes', () => {
-  const target = mkdtempSync(join(tmpdir(), 'permafrost-image-'));
+const target = mkdtempSync(join(tmpdir(), 'permafrost-image-'));
+const notBuilt = build();
+
+/** Follows the Dockerfile; gives the reason when this machine cannot: its npm has neither a registry nor all in its cache. */
+function build(): string | undefined {
+  chmodSync(target, 0o755);
+  const path = `${dirname(process.execPath)}:${process.env.PATH}`;
+  try {
+    buildStages(context, stages, target, { ...process.env, PATH: path, npm_config_prefer_offline: 'true' });
+    return undefined;
+  } catch (error) {
+    rmSync(target, { recursive: true });
+    const [offline] = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH)\b/.exec(String(error)) ?? [];
+    if (offline === undefined) throw error;
+    return `npm reaches no registry: ${offline}`;
+  }
+}
+
+describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notBuilt }, () => {
   const root = join(target, 'final');
   const app = join(root, 'app');
   let redis: RedisServer;
@@ -46,9 +63,6 @@ describe('what the Dockerfile makes', () => {
   let worker: ImageWorker | undefined;
 
   before(async () => {
-    chmodSync(target, 0o755);
-    const path = `${dirname(process.execPath)}:${process.env.PATH}`;
-    buildStages(context, stages, target, { ...process.env, PATH: path, npm_config_prefer_offline: 'true' });
     execFileSync('chmod', ['-R', 'a-w', app]);
     redis = await startRedis();
     image = new ImageProcesses(root, settings, { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_HTTP_PORT: '0' });
@@ -65,13 +79,13 @@ describe('what the Dockerfile makes', () => {
     assert.deepEqual(readdirSync(app).sort(), [
       'LICENSE',
       'README.md',
-      'check-shards.mjs',
       'config',
       'dist',
       'healthcheck.mjs',
       'node_modules',
       'package.json',
       'round-trip.mjs',
+      'topology.mjs',
     ]);
     for (const name of Object.keys(manifest.dependencies)) assert.ok(existsSync(join(app, 'node_modules', name)), name);
     for (const name of Object.keys(manifest.devDependencies)) {
@@ -85,7 +99,6 @@ describe('what the Dockerfile makes', () => {
     const port = String(await worker.ready);
     const asked = image.run(settings.healthCheck, { PERMAFROST_HTTP_PORT: port });
     assert.deepEqual(asked, { status: 0, output: '/healthz answers 200\n' });
-    assert.equal(image.run(['permafrost', 'topology', 'grow', '1', '--wait', '60']).status, 0);
     const round = image.run(['node', '/app/round-trip.mjs', 'a-key']);
     assert.equal(round.status, 0, round.output);
     assert.match(round.output, /stored a-key at .*\nwhat was put came back: round trip at /);
@@ -104,19 +117,37 @@ describe('what the Dockerfile makes', () => {
     assert.deepEqual(help, { status: 0, output: `permafrost ${manifest.version}\n` });
   });
 
-  test('refuses fewer workers than the archive has shards, whatever takes puts now', () => {
-    const check = (workers: string, env = {}) => image.run(['node', '/app/check-shards.mjs', workers], env);
-    for (const change of ['grow', 'shrink']) {
-      const shards = change === 'grow' ? '4' : '2';
-      assert.equal(image.run(['permafrost', 'topology', change, shards, '--force']).status, 0);
-      assert.deepEqual(check('4'), { status: 0, output: '4 workers are enough for 4 shards\n' });
-      const { status, output } = check('3');
-      assert.equal(status, 1);
-      assert.match(output, /^the archive has records in 4 shards: with 3 workers, .*topology\.putShards$/m);
+  test('grows the topology to what is asked, and lets it shrink only when that is said', async () => {
+    worker = await image.start();
+    const puts = (): number => JSON.parse(image.run(['permafrost', 'topology', 'show', '--json']).output).puts;
+    const steps: readonly (readonly [words: string, status: number, puts: number])[] = [
+      ['grow 1 60', 0, 1],
+      ['grow 2 0', 1, 1],
+      ['set 1 0', 0, 1],
+    ];
+    for (const [words, status, expected] of steps) {
+      const ended = image.run(['node', '/app/topology.mjs', ...words.split(' ')]);
+      assert.deepEqual([ended.status, puts()], [status, expected], `${words}: ${ended.output}`);
     }
+    await worker.stop();
+    assert.equal(image.run(['permafrost', 'topology', 'grow', '4', '--force']).status, 0);
+    const refused = image.run(['node', '/app/topology.mjs', 'grow', '2', '0']);
+    assert.equal(refused.status, 1);
+    assert.match(refused.output, /puts go to 4 shards already/);
+    assert.equal(image.run(['node', '/app/topology.mjs', 'set', '2', '0']).status, 0);
+    assert.equal(puts(), 2);
+  });
+
+  test('refuses fewer workers than the archive ever had shards', () => {
+    const check = (workers: string, env = {}) => image.run(['node', '/app/topology.mjs', 'check', workers], env);
+    assert.deepEqual(check('4'), { status: 0, output: '4 workers are enough for 4 shards\n' });
+    const { status, output } = check('3');
+    assert.equal(status, 1);
+    assert.match(output, /^the archive has records in 4 shards: with 3 workers, .*topology\.putShards$/m);
     const unknown = check('4', { PERMAFROST_REDIS_URL: 'nonsense' });
     assert.equal(unknown.status, 1);
     assert.match(unknown.output, /topology show ended with 2: nothing is changed/);
+    assert.equal(check('none').status, 1);
   });
 
   test('fails its round trip when nothing was put', () => {

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { kubernetesVersions, schemaFolder } from '../../tools/helm/kubernetes-schemas.ts';
@@ -59,6 +62,23 @@ describe('the chart', unlessBuilt, () => {
     const { status, stdout, stderr } = run('helm-unittest', ['--strict', '--file', 'tests/*_test.yaml', chart]);
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /Tests: +\d\d+ passed/);
+  });
+
+  test('is packed with its alerts and its dashboard, and without its own tests', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'permafrost-package-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const { status, stderr } = run('helm', ['package', chart, '--destination', folder]);
+    assert.equal(status, 0, stderr);
+    const [file = ''] = readdirSync(folder);
+    const listed = spawnSync('tar', ['-tzf', join(folder, file)], { encoding: 'utf8' }).stdout.split('\n');
+    for (const path of ['rules/permafrost.yaml', 'dashboards/permafrost.json', 'values.schema.json', 'README.md']) {
+      assert.ok(listed.includes(`permafrost/${path}`), path);
+    }
+    assert.ok(listed.includes('permafrost/templates/tests/round-trip.yaml'));
+    assert.deepEqual(
+      listed.filter((path) => /^permafrost\/(ci|tests)\/|gotmpl/.test(path)),
+      [],
+    );
   });
 
   test('has a README made of the comments in its values; else run helm-docs in its folder', () => {
