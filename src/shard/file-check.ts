@@ -5,6 +5,7 @@
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import type { Disk } from '../disk/disk.ts';
+import { recordSize } from '../freezer/key-record.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import {
   checkpointDamage,
@@ -14,7 +15,7 @@ import {
   type SavedCheckpoint,
 } from './checkpoint-file.ts';
 import { commitMarkDamage, commitMarkFile, readCommitMark } from './commit-mark.ts';
-import { sectionFiles, tableFile } from './engine-settings.ts';
+import { archiveKeySize, sectionFiles, tableFile } from './engine-settings.ts';
 import { SectionManifest, sectionManifestFile } from './section-manifest.ts';
 import { tableBytesOf } from './store.ts';
 import { tableDigestDamage } from './table-digests.ts';
@@ -69,6 +70,14 @@ export async function sectionEnds(disk: Disk): Promise<readonly WitnessedEnd[]> 
     ...(mark === undefined ? [] : [{ end: mark.value, witness: commitMarkFile, isExact: false }]),
   ];
   return ends.filter(({ end }) => end.keyBytes > 0);
+}
+
+/** Records that the shard's own files tell of; there may be more behind the last commit, and less that can be read. */
+export async function witnessedRecordCount(disk: Disk): Promise<number> {
+  const keyBytes = new Map<number, number>();
+  for (const { end } of await sectionEnds(disk))
+    keyBytes.set(end.section, Math.max(end.keyBytes, keyBytes.get(end.section) ?? 0));
+  return [...keyBytes.values()].reduce((sum, bytes) => sum + bytes, 0) / recordSize(archiveKeySize);
 }
 
 /** Holds the sizes of the sections' files against what is known of them. */

@@ -21,7 +21,7 @@ import {
   withParameters,
 } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
-import { describeSize, type SizeDamage, sectionSizeDamage } from './file-check.ts';
+import { describeSize, type SizeDamage, sectionSizeDamage, witnessedRecordCount } from './file-check.ts';
 import { readIdentity } from './identity.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -87,6 +87,7 @@ async function copy(
   const store = await createVolume({ ...target, engine }, { archive, shard, engine: engineParametersOf(engine) });
   try {
     const copier = new Copier(store);
+    const expected = await witnessedRecordCount(from);
     let lossCount = 0;
     const lose = (loss: Loss): void => {
       lossCount++;
@@ -97,7 +98,7 @@ async function copy(
       const loss = found.kind === 'lost' ? found.loss : lossOf(found.record);
       if (loss !== undefined) lose(loss);
       else if (found.kind === 'record') await copier.add(found.record);
-      target.progress?.(copier.recordCount, 0, 'salvage');
+      target.progress?.(copier.recordCount, Math.max(expected, copier.recordCount), 'records');
     }
     await copier.appendBatch();
     await store.sync({ clean: true });

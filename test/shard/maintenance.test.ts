@@ -237,6 +237,19 @@ describe('salvage', () => {
     await settled(shard.close(), clock);
   });
 
+  test('tells how far it is of the records that the shard knows of', async () => {
+    const steps: string[] = [];
+    const progress = (done: number, total: number, phase: string): void => void steps.push(`${phase} ${done}/${total}`);
+    await salvageShard(
+      { disk: await usedShard(), lock: new FakeLock() },
+      { disk: new SimulatedDisk(), lock: new FakeLock(), clock: new ManualClock(), logger: silentLogger, progress },
+      tinySettings,
+      () => assert.fail('nothing is lost'),
+    );
+    assert.equal(steps[0], `records 1/${recordCount}`);
+    assert.equal(steps.at(-1), `records ${recordCount}/${recordCount}`);
+  });
+
   test('copies a compressed shard whatever the configuration says', async () => {
     const { target, losses, count } = await salvaged(await usedShard({ ...tinyEngine, compression: 3 }));
     assert.deepEqual([losses, count], [[], recordCount]);
