@@ -75,18 +75,13 @@ export class FinishedJobs {
     }
   }
 
-  /** What there is now of each job, in their order. Large ones are read one by one. */
-  async read(ids: readonly FinishedId[]): Promise<readonly JobReading[]> {
-    const replies = await this.#redis.run(
-      readScript,
-      ids.map((each) => this.#readCall(each, togetherBytesMax)),
-    );
-    const readings: JobReading[] = [];
-    for (const [index, each] of ids.entries()) {
-      const reading = this.#readingOf(each, replies[index]);
-      readings.push(reading ?? (await this.#readLarge(each)));
-    }
-    return readings;
+  /** What there is now of each job: of those that can be read together first, then of each large one by itself. */
+  async *read(ids: readonly FinishedId[]): AsyncGenerator<readonly JobReading[]> {
+    const calls = ids.map((each) => this.#readCall(each, togetherBytesMax));
+    const replies = await this.#redis.run(readScript, calls);
+    const readings = ids.map((each, index) => this.#readingOf(each, replies[index]));
+    yield readings.flatMap((reading) => reading ?? []);
+    for (const [index, each] of ids.entries()) if (readings[index] === undefined) yield [await this.#readLarge(each)];
   }
 
   async #readLarge(each: FinishedId): Promise<JobReading> {

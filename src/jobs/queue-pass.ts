@@ -1,8 +1,9 @@
 /**
  * One pass over the finished jobs of one queue: read, archive, wait out the margin, remove.
  *
- * States: reading → draining (read to the end, aborted, or failed) → done. Memory is bounded: a page is read when less than
- * `writesMax` of them are on their way, and only a job's id and digest are kept until its removal. Whatever happens, a
+ * States: reading → draining (read to the end, aborted, or failed) → done. Memory is bounded: a page is read in groups, each
+ * of which waits until those on their way are few and small enough, and only a job's id and digest are kept until its
+ * removal. Whatever happens, a
  * job leaves Redis only through `JobRemover`; one that was archived and not removed is met again by the next pass, which
  * finds its records unchanged.
  */
@@ -45,8 +46,9 @@ export interface PassPorts {
   stays(id: string, reason: StayReason, message?: string): void;
 }
 
-/** Pages that are on their way into the archive at once. */
+/** Groups of jobs that are on their way into the archive at once, and the bytes of all of them together. */
 const writesMax = 6;
+const writeBytesMax = 64 * 1024 * 1024;
 
 /** Runs the pass. Errors: JobsError, or the client's; what was removed until then is in the archive. */
 export async function runPass(address: QueueAddress, settings: PassSettings, ports: PassPorts): Promise<void> {
@@ -72,6 +74,7 @@ class QueuePass {
   readonly #writer: JobWriter | undefined;
   readonly #remover: JobRemover | undefined;
   readonly #writes = new Set<Promise<void>>();
+  #writeBytes = 0;
   #removal: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -117,17 +120,33 @@ class QueuePass {
   }
 
   async #take(jobs: FinishedJobs, page: readonly FinishedId[]): Promise<void> {
-    const found: JobSnapshot[] = [];
-    for (const reading of await jobs.read(page)) {
-      this.#ports.met(reading.kind === 'job' ? reading.bytes : undefined);
-      if (reading.kind === 'job') found.push(reading.job);
-      else this.#ports.stays(reading.id, reading.reason, sizeMessage(reading.bytes, this.#settings.jobBytesMax));
+    for await (const readings of jobs.read(page)) {
+      const found: JobSnapshot[] = [];
+      let bytes = 0;
+      for (const reading of readings) {
+        this.#ports.met(reading.kind === 'job' ? reading.bytes : undefined);
+        if (reading.kind === 'stays') {
+          this.#ports.stays(reading.id, reading.reason, sizeMessage(reading.bytes, this.#settings.jobBytesMax));
+          continue;
+        }
+        found.push(reading.job);
+        bytes += reading.bytes;
+      }
+      if (this.#writer !== undefined && found.length > 0) await this.#startWrite(this.#writer, found, bytes);
     }
-    if (this.#writer === undefined || found.length === 0) return;
-    while (this.#writes.size >= writesMax) await Promise.race(this.#writes);
-    const write: Promise<void> = this.#write(this.#writer, found)
+  }
+
+  /** Waits until there is room for the jobs, and lets them go. */
+  async #startWrite(writer: JobWriter, jobs: readonly JobSnapshot[], bytes: number): Promise<void> {
+    const hasRoom = (): boolean => this.#writes.size < writesMax && this.#writeBytes + bytes <= writeBytesMax;
+    while (this.#writes.size > 0 && !hasRoom()) await Promise.race(this.#writes);
+    this.#writeBytes += bytes;
+    const write: Promise<void> = this.#write(writer, jobs)
       .catch((error) => this.#fail(error))
-      .finally(() => this.#writes.delete(write));
+      .finally(() => {
+        this.#writeBytes -= bytes;
+        this.#writes.delete(write);
+      });
     this.#writes.add(write);
   }
 

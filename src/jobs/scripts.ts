@@ -102,7 +102,8 @@ return { 'ok', word, digest(found), found[1], found[2], found[3], found[4], foun
  * Removes the job if it is what was archived and may leave: `removed`, the reason to stay, or `lost` (the lease).
  */
 export const removeScript = `${prelude}
-if call('GET', KEYS[4]) ~= ARGV[4] then return 'lost' end
+local holder = call('GET', KEYS[4])
+if holder and holder ~= ARGV[4] then return 'lost' end
 local free, word = standing(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
 if not free then return word end
 if word ~= ARGV[2] or digest(contents(KEYS[1])) ~= ARGV[3] then return 'changed' end
@@ -121,11 +122,15 @@ call('UNLINK', KEYS[1], KEYS[1] .. ':logs', KEYS[1] .. ':dependencies', KEYS[1] 
 return 'removed'
 `;
 
-/** KEYS: lease. ARGV: token, milliseconds. 1 if the lease is the token's for so long from now, 0 if it is another's. */
+/**
+ * KEYS: lease. ARGV: token, milliseconds. 1 if the lease is the token's for so long from now, 0 if it is another's. A Redis
+ * without memory takes no lease, and the answer is 1 all the same: archiving is what gives it memory again.
+ */
 export const holdLeaseScript = `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local set = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if type(set) == 'table' and set.err and not string.find(set.err, 'OOM', 1, true) then return set end
 return 1
 `;
 
