@@ -104,7 +104,7 @@ export const archiveJobsCommand = defineCommand({
         },
         { clock: terminal.clock },
       );
-      progress.clear();
+      progress.end();
       terminal.output.write(
         options.json ? `${JSON.stringify(summary)}\n` : `${summaryText(summary, options['dry-run'])}\n`,
       );

@@ -1,6 +1,9 @@
 /**
  * A finished job as the value of a record: one JSON document.
  *
+ * The same job always makes the same document: members stand in an order of their own, not in the one of Redis, which may
+ * change while nothing else does. So archiving a job again finds it unchanged.
+ *
  * JSON that BullMQ keeps as text (data, options, return value, …) stands in it as it was, byte for byte: numbers keep
  * their digits and members their order. What is not what it should be, and fields that this version does not know, stand
  * in `raw` as text, or in `rawBase64` where they are not UTF-8, under the name that they have in Redis.
@@ -40,20 +43,23 @@ const fieldRules: ReadonlyMap<string, FieldRule> = new Map([
   ['defa', { name: 'deferredFailure', kind: 'text' }],
 ]);
 
+const fieldNames = [...fieldRules.keys()];
+
 /** The document, as text. */
 export function encodeDocument(address: QueueAddress, job: JobSnapshot): string {
   return new DocumentWriter().write(address, job);
 }
 
 class DocumentWriter {
-  readonly #raw: Record<string, string> = {};
-  readonly #rawBase64: Record<string, string> = {};
+  // Without a prototype any name is one, `__proto__` too.
+  readonly #raw: Record<string, string> = Object.create(null);
+  readonly #rawBase64: Record<string, string> = Object.create(null);
 
   write({ prefix, queue }: QueueAddress, job: JobSnapshot): string {
     const { id, state, finishedOn } = job;
     const head = { v: documentVersion, kind: 'bullmq-job', prefix, queue, id, state, finishedOn };
     const members = Object.entries(head).map(([name, value]) => member(name, JSON.stringify(value)));
-    for (const [name, value] of job.fields) members.push(...this.#field(name, value, job));
+    for (const [name, value] of inOrder(job.fields, fieldNames)) members.push(...this.#field(name, value, job));
     members.push(member('logs', this.#logs(job.logs)), ...this.#children(job));
     for (const [name, kept] of Object.entries({ raw: this.#raw, rawBase64: this.#rawBase64 }))
       if (Object.keys(kept).length > 0) members.push(member(name, JSON.stringify(kept)));
@@ -87,7 +93,7 @@ class DocumentWriter {
   }
 
   #childrenOf(outcome: string, children: readonly Pair[], kind: FieldRule['kind']): string {
-    const members = children.map(([key, value]) => {
+    const members = inOrder(children).map(([key, value]) => {
       const name = key.toString();
       return member(name, jsonOf(value, kind) ?? this.#instead(`children.${outcome}.${name}`, value));
     });
@@ -103,6 +109,15 @@ class DocumentWriter {
     if (isUtf8(value)) this.#raw[name] = value.toString();
     else this.#rawBase64[name] = value.toString('base64');
   }
+}
+
+/** Those with a known name first, in the order of these; the others by the bytes of their names. */
+function inOrder(pairs: readonly Pair[], known: readonly string[] = []): readonly Pair[] {
+  const rank = ([name]: Pair): number => {
+    const place = known.indexOf(name.toString());
+    return place < 0 ? known.length : place;
+  };
+  return [...pairs].sort((left, right) => rank(left) - rank(right) || Buffer.compare(left[0], right[0]));
 }
 
 function member(name: string, json: string): string {
