@@ -37,7 +37,7 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'damaged-bucket-believed',
     file: 'src/freezer/table.ts',
-    text: 'return this.#damage(bucket, image) ?? window?.damage ?? image;',
+    text: 'return window === undefined ? image : (this.#damage(bucket, image) ?? window.damage ?? image);',
     replacement: 'return image;',
     breaks: 'A get that meets a damaged bucket says missing or follows the older head, and a put cuts its chain off.',
     killer: { file: 'test/freezer/hazards/rot-and-strays.test.ts', test: 'are an error, where the original aborted' },
@@ -71,6 +71,14 @@ export const integrityMutants: readonly Mutant[] = [
     replacement: '',
     breaks: 'After a resize every bucket of the new half is called corrupt.',
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'digests follow puts, syncs and resizes' },
+  },
+  {
+    name: 'resize-copies-rot-over-the-mirror',
+    file: 'src/freezer/table.ts',
+    text: 'this.#mirror?.overlay(bucket, bytes);',
+    replacement: '',
+    breaks: 'A resize takes heads that the disk lost into memory, where nothing holds them against their digest.',
+    killer: { file: 'test/freezer/head-digests.test.ts', test: 'a resize takes nothing from the file' },
   },
   {
     name: 'chain-of-another-key-followed',

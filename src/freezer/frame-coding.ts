@@ -72,9 +72,13 @@ export class FrameCoding<V> {
     return (await this.#isCompressedAfterAll(data)) ? 'compressed ones that also read as plain' : undefined;
   }
 
-  /** The value in a frame's data. Data that is not what the codec or zstd writes is an error. */
-  async decode(data: Buffer): Promise<V> {
-    return this.#codec.decode(this.#level === undefined ? data : await decompressed(data));
+  /** The value in a frame's data, at once where nothing is compressed. Data that is not what the codec or zstd writes is an error. */
+  decode(data: Buffer): V | Promise<V> {
+    return this.#level === undefined ? this.#codec.decode(data) : this.#decompress(data);
+  }
+
+  async #decompress(data: Buffer): Promise<V> {
+    return this.#codec.decode(await decompressed(data));
   }
 
   /** A zstd frame starts with 0x28, the length 40 of a byte vector: one of 41 bytes reads as a plain value too. */

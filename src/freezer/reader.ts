@@ -45,6 +45,7 @@ interface Place {
   readonly position: RecordPosition;
 }
 
+const missing = { kind: 'missing' } as const;
 /** Versions whose values are read together. */
 const versionBatchMax = 64;
 
@@ -79,11 +80,13 @@ export class Reader<V> {
     const frames = await this.#oversized.values.readMany(cursors);
     let at = 0;
     const lookups = located.map((place): Promise<Lookup<V>> | Lookup<V> => {
-      if (place === undefined) return { kind: 'missing' };
+      if (place === undefined) return missing;
       if (place instanceof Error) return { kind: 'failed', error: place };
       return this.#decoded(place.cursor, present(frames[at++], 'a frame'));
     });
-    return Promise.all(lookups);
+    const settled: Lookup<V>[] = [];
+    for (const lookup of lookups) settled.push(lookup instanceof Promise ? await lookup : lookup);
+    return settled;
   }
 
   /** Place of the newest record of each key; `undefined` where there is none. */
@@ -208,22 +211,25 @@ export class Reader<V> {
     }
   }
 
-  async #decoded(cursor: Cursor, frame: Buffer | Error): Promise<Lookup<V>> {
+  /** At once where nothing is compressed: a promise a value would cost more than all else that is done for it. */
+  #decoded(cursor: Cursor, frame: Buffer | Error): Lookup<V> | Promise<Lookup<V>> {
     if (frame instanceof Error) return { kind: 'failed', error: frame };
     try {
-      return { kind: 'found', value: await this.#coding.decode(frame), cursor };
+      const value = this.#coding.decode(frame);
+      if (!(value instanceof Promise)) return { kind: 'found', value, cursor };
+      return value.then(
+        (decoded) => ({ kind: 'found', value: decoded, cursor }),
+        (error: unknown) => this.#undecoded(cursor, error),
+      );
     } catch (error) {
-      const file = this.#oversized.values.blobs.path(cursor.section);
-      const expected = this.#coding.compresses ? 'a compressed value' : 'an encoded value';
-      return {
-        kind: 'failed',
-        error: corruption(`value of ${cursor.size} bytes`, {
-          file,
-          offset: cursor.offset + headerSize,
-          expected,
-          found: messageOf(error),
-        }),
-      };
+      return this.#undecoded(cursor, error);
     }
+  }
+
+  #undecoded({ section, offset, size }: Cursor, error: unknown): Lookup<V> {
+    const file = this.#oversized.values.blobs.path(section);
+    const expected = this.#coding.compresses ? 'a compressed value' : 'an encoded value';
+    const place = { file, offset: offset + headerSize, expected, found: messageOf(error) };
+    return { kind: 'failed', error: corruption(`value of ${size} bytes`, place) };
   }
 }

@@ -2,7 +2,8 @@
  * A copy in memory of a table that is small enough, window by window as they are read, so that a put or a get of a warm
  * table asks the disk for nothing. A table that outgrew the limit has none and reads single buckets.
  *
- * Invariant: a window that is here equals the file, but for buckets that are among the changed ones.
+ * Invariant: a window that is here is what was written, but for buckets that are among the changed ones: it was held
+ * against its digest and its checksums when it was read, and nothing that was read later is put over it.
  */
 import { bucketSize } from './table-entry.ts';
 
@@ -35,6 +36,17 @@ export class TableMirror {
   load(window: number, bytes: Buffer): void {
     bytes.copy(this.bytes, window * this.#windowBuckets * bucketSize);
     this.#isLoaded[window] = 1;
+  }
+
+  /** Puts the buckets that are here in the place of those in `into`, which begins with bucket `first`. */
+  overlay(first: number, into: Buffer): void {
+    const count = into.length / bucketSize;
+    for (let bucket = first; bucket < first + count; ) {
+      const window = Math.floor(bucket / this.#windowBuckets);
+      const end = Math.min(first + count, (window + 1) * this.#windowBuckets);
+      if (this.has(window)) this.bytes.copy(into, (bucket - first) * bucketSize, bucket * bucketSize, end * bucketSize);
+      bucket = end;
+    }
   }
 
   /** Takes buckets as they are in the file now. */

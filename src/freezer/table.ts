@@ -171,17 +171,20 @@ export class Table {
 
   /**
    * Writes all changes and one chunk of a due or running resize, and makes the table durable. The records that the
-   * slots name are durable already. With `finish` a running resize is completed first.
+   * slots name are durable already. With `finish` a running resize is completed first. When it fails, reads still find
+   * the heads that they found before.
    */
   sync(epoch: number, options: { readonly finish: boolean }): Promise<void> {
     return this.#writing.run(async () => {
+      const sizeBefore = this.#size;
       this.#writings++;
-      await this.#writeBack();
-      while (options.finish && this.#progress !== undefined) await this.#advance(epoch, this.#progress);
-      if (this.#progress === undefined && this.#resizable >= Math.floor(this.#size * resizeThreshold))
-        await this.#startResize();
-      if (this.#progress !== undefined) await this.#advance(epoch, this.#progress);
-      await this.#blob.sync();
+      try {
+        await this.#writeAll(epoch, options);
+      } catch (error) {
+        // The old half has what the digests say, whatever became of the writes; nothing vouches for the new one.
+        this.#size = sizeBefore;
+        throw error;
+      }
       this.#changed.clear();
       this.#digests = this.#digestsNext?.copy();
       this.#writings++;
@@ -222,15 +225,17 @@ export class Table {
 
   /** Buckets as they are in the file, or why one cannot be believed. Good until the next turn of the event loop. */
   async #read(buckets: readonly number[]): Promise<readonly (BucketImage | BlobError)[]> {
+    // A resize gives a mirror up that would become too large; what it has is good for whoever began to read before.
+    const mirror = this.#mirror;
     const windows = await this.#readWindows(buckets);
     return buckets.map((bucket) => {
       const number = this.#windowOf(bucket);
       const window = windows.get(number);
       const image =
         window === undefined
-          ? { bytes: present(this.#mirror, 'a mirror').bytes, at: tableBytes(bucket) }
+          ? { bytes: present(mirror, 'a mirror').bytes, at: tableBytes(bucket) }
           : { bytes: window.bytes, at: tableBytes(bucket - number * this.#windowBuckets) };
-      return this.#damage(bucket, image) ?? window?.damage ?? image;
+      return window === undefined ? image : (this.#damage(bucket, image) ?? window.damage ?? image);
     });
   }
 
@@ -249,7 +254,7 @@ export class Table {
     const isStill = writings === this.#writings && writings % 2 === 0;
     for (const [window, image] of windows) {
       image.damage = this.#windowDamage(window, image.bytes);
-      if (isStill && image.damage === undefined) this.#mirror?.load(window, image.bytes);
+      if (isStill && image.damage === undefined && isSound(image.bytes)) this.#mirror?.load(window, image.bytes);
     }
     return windows;
   }
@@ -274,6 +279,16 @@ export class Table {
       expected: `heads with the digest ${hexOf(expected)}`,
       found: hexOf(found >>> 0),
     });
+  }
+
+  /** The writes of a sync, durable on return. */
+  async #writeAll(epoch: number, options: { readonly finish: boolean }): Promise<void> {
+    await this.#writeBack();
+    while (options.finish && this.#progress !== undefined) await this.#advance(epoch, this.#progress);
+    if (this.#progress === undefined && this.#resizable >= Math.floor(this.#size * resizeThreshold))
+      await this.#startResize();
+    if (this.#progress !== undefined) await this.#advance(epoch, this.#progress);
+    await this.#blob.sync();
   }
 
   async #writeBack(): Promise<void> {
@@ -303,6 +318,7 @@ export class Table {
       const count = Math.min(resizeStepCount, chunkEnd - bucket);
       const bytes = Buffer.allocUnsafe(count * bucketSize);
       await this.#blob.read(tableBytes(bucket), bytes);
+      this.#mirror?.overlay(bucket, bytes);
       for (let at = 0; at < bytes.length; at += bucketSize) this.#reset(bytes, at, epoch);
       const copies: readonly DiskWrite[] = [
         { offset: tableBytes(bucket), bytes },
@@ -352,6 +368,12 @@ export class Table {
   #loaded(bucket: number): number {
     return present(this.#changed.offsetOf(bucket), 'a loaded bucket');
   }
+}
+
+/** Whether no bucket is damaged. */
+function isSound(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += bucketSize) if (bucketDamage(bytes, at) !== undefined) return false;
+  return true;
 }
 
 function hexOf(digest: number | undefined): string {

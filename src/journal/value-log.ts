@@ -205,7 +205,7 @@ export class ValueLog {
   }
 
   #check(location: ValueLocation, frame: Buffer): Buffer | Error {
-    return checkFrame(frame, this.blobs.path(location.section), location.offset);
+    return checkFrame(frame, () => this.blobs.path(location.section), location.offset);
   }
 
   #outOfRange({ section, offset, size }: ValueLocation, why: string): BlobError {
@@ -229,14 +229,14 @@ export class ValueLog {
 const notRead = new BlobError('out-of-range', 'value was not read');
 
 /** The data of a frame whose checksum matches, or the error that says what does not. `offset` is for the message. */
-export function checkFrame(frame: Buffer, file: string, offset: number): Buffer | BlobError {
+export function checkFrame(frame: Buffer, path: string | (() => string), offset: number): Buffer | BlobError {
   const dataSize = frame.length - crcSize;
   const data = frame.subarray(0, dataSize);
   const expected = frame.readUInt32BE(dataSize);
   const found = crc32c(data);
   if (expected === found) return data;
   return corruption(`value of ${frame.length} bytes`, {
-    file,
+    file: typeof path === 'string' ? path : path(),
     offset: offset + headerSize,
     expected: hex32(expected),
     found: hex32(found),

@@ -36,7 +36,7 @@ test('a frame of the original is read, and what any level wrote is read with any
 });
 
 test('plain data is no compressed frame, and a compressed one no plain value', async () => {
-  await assert.rejects(new FrameCoding(bytesCodec, 3).decode(encoded));
+  await assert.rejects(async () => new FrameCoding(bytesCodec, 3).decode(encoded));
   const data = await dataOf(new FrameCoding(bytesCodec, 3));
-  await assert.rejects(new FrameCoding(bytesCodec, undefined).decode(data), { code: 'malformed' });
+  await assert.rejects(async () => new FrameCoding(bytesCodec, undefined).decode(data), { code: 'malformed' });
 });

@@ -194,6 +194,28 @@ test('digests follow puts, syncs and resizes: they are always what the file adds
   await freezer.release();
 });
 
+test('a resize takes nothing from the file that the mirror knows better', async () => {
+  const disk = new SimulatedDisk();
+  const growing = { ...settings, tableInitialSize: 64, tableResizeChunkSize: 24 };
+  const freezer = await Freezer.open(disk, growing, { kind: 'create' });
+  const sizes = new Set<number>();
+  const newest = keys.map((_, index) => index);
+  await freezer.putMany(keys.map((name, index) => ({ key: name, value: index })));
+  await freezer.sync();
+  for (let round = 1; round < 40; round++) {
+    const at = (round * 7) % keys.length;
+    newest[at] = round * 1000;
+    await freezer.put(keys[at] ?? key('none'), round * 1000);
+    // Between two syncs the disk loses a part of the table, with the slots of the last checkpoint.
+    disk.mutate(tablePath, (bytes) => bytes.fill(0, headerSize, headerSize + 40 * bucketSize));
+    await freezer.sync();
+    assert.deepEqual(await freezer.getMany(keys.map((name) => ({ key: name }))), newest);
+    sizes.add(freezer.tableSize);
+  }
+  assert.ok(sizes.size > 1, [...sizes].join());
+  await freezer.release();
+});
+
 test('digests of another size than the checkpoint says are refused', async () => {
   const { disk, checkpoint, table } = await filled(1);
   const digests = HeadDigests.ofEmpty(checkpoint.tableSize * 2);
