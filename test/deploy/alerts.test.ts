@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { findPrometheus } from '../../tools/prometheus.mjs';
 
@@ -115,14 +115,14 @@ test('the dashboard has its rows, and asks for data source, archive and shard', 
   assert.equal(new Set(ids).size, ids.length, 'no two panels have one id');
 });
 
-describe('promtool', 'reason' in found ? { skip: found.reason } : {}, () => {
-  test('takes the rules', () => {
+describe('promtool', () => {
+  prometheusTest('takes the rules', () => {
     const { status, stdout, stderr } = promtool(['check', 'rules', rulesFile]);
     assert.equal(status, 0, stderr);
     assert.match(stdout, new RegExp(`${alerts.size} rules found`));
   });
 
-  test('takes what the dashboard asks', (t) => {
+  prometheusTest('takes what the dashboard asks', (t) => {
     const expressions: string[] = JSON.parse(dashboard).panels.flatMap(
       ({ targets = [] }: { targets?: { expr: string }[] }) => targets.map(({ expr }) => expr),
     );
@@ -139,12 +139,17 @@ describe('promtool', 'reason' in found ? { skip: found.reason } : {}, () => {
   });
 
   for (const name of alerts.keys()) {
-    test(`lets ${name} fire and be silent when it should`, () => {
+    prometheusTest(`lets ${name} fire and be silent when it should`, () => {
       const { status, stdout, stderr } = promtool(['test', 'rules', `${testFolder}/${name}.yaml`]);
       assert.equal(status, 0, stdout + stderr);
     });
   }
 });
+
+/** A test that runs one of Prometheus's programs: skipped, with the reason, where there are none. */
+function prometheusTest(name: string, body: (t: TestContext) => void | Promise<void>): void {
+  void test(name, 'reason' in found ? { skip: found.reason } : {}, body);
+}
 
 function promtool(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   if ('reason' in found) throw new Error(found.reason);

@@ -7,7 +7,7 @@ import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { findPrometheus } from '../../tools/prometheus.mjs';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
@@ -34,14 +34,14 @@ test('Redis of Compose keeps what waits: an append-only file, and nothing evicte
   assert.match(command, /--appendonly yes .*--maxmemory-policy noeviction/);
 });
 
-describe('Prometheus, Redis and worker as Compose has them', 'reason' in found ? { skip: found.reason } : {}, () => {
+describe('Prometheus, Redis and worker as Compose has them', () => {
   let site: Site;
   before(async () => {
-    site = await Site.open();
+    if ('prometheus' in found) site = await Site.open();
   });
-  after(() => site.close());
+  after(() => site?.close());
 
-  test('know each other: the worker is scraped, and its records are counted', async () => {
+  prometheusTest('know each other: the worker is scraped, and its records are counted', async () => {
     await site.scraped(2);
     const [target] = (await site.ask('targets')).activeTargets;
     assert.deepEqual([target?.health, target?.lastError, target?.labels.job], ['up', '', 'permafrost']);
@@ -49,7 +49,7 @@ describe('Prometheus, Redis and worker as Compose has them', 'reason' in found ?
     assert.deepEqual(await site.values('permafrost_redis_unsuitable == 1'), []);
   });
 
-  test('have every alert loaded, understood, and silent', async () => {
+  prometheusTest('have every alert loaded, understood, and silent', async () => {
     await site.evaluated();
     const rules = (await site.ask('rules')).groups.flatMap((group) => group.rules);
     assert.equal(
@@ -61,7 +61,7 @@ describe('Prometheus, Redis and worker as Compose has them', 'reason' in found ?
     }
   });
 
-  test('answer what every panel of the dashboard asks', async () => {
+  prometheusTest('answer what every panel of the dashboard asks', async () => {
     const { panels } = JSON.parse(readFileSync(join(root, 'helm/dashboards/permafrost.json'), 'utf8'));
     const asked = panels.flatMap(({ targets = [] }: { targets?: { expr: string }[] }) =>
       targets.map(({ expr }) => expr),
@@ -74,6 +74,11 @@ describe('Prometheus, Redis and worker as Compose has them', 'reason' in found ?
     assert.deepEqual(await site.values('count(count by (archive, shard) (permafrost_build_info))'), [1]);
   });
 });
+
+/** A test that runs one of Prometheus's programs: skipped, with the reason, where there are none. */
+function prometheusTest(name: string, body: (t: TestContext) => void | Promise<void>): void {
+  void test(name, 'reason' in found ? { skip: found.reason } : {}, body);
+}
 
 /** The parts of Prometheus's answers that are looked at; which of them is there depends on the question. */
 interface Answer {

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { configText, notBuilt as notRendered, template } from '../helm/chart.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { buildStages, readStages, settingsOf } from './dockerfile.ts';
 import { ImageProcesses, type ImageWorker } from './image-process.ts';
@@ -55,7 +65,7 @@ function build(): string | undefined {
   }
 }
 
-describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notBuilt }, () => {
+describe('what the Dockerfile makes', () => {
   const root = join(target, 'final');
   const app = join(root, 'app');
   let redis: RedisServer;
@@ -63,6 +73,7 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
   let worker: ImageWorker | undefined;
 
   before(async () => {
+    if (notBuilt !== undefined) return;
     execFileSync('chmod', ['-R', 'a-w', app]);
     redis = await startRedis();
     image = new ImageProcesses(root, settings, { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_HTTP_PORT: '0' });
@@ -71,11 +82,12 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
   after(async () => {
     await worker?.stop();
     await redis?.stop();
+    if (notBuilt !== undefined) return;
     execFileSync('chmod', ['-R', 'u+w', app]);
     rmSync(target, { recursive: true });
   });
 
-  test('holds the built worker and its dependencies, and neither sources nor tools', () => {
+  imageTest('holds the built worker and its dependencies, and neither sources nor tools', () => {
     assert.deepEqual(readdirSync(app).sort(), [
       'LICENSE',
       'README.md',
@@ -93,7 +105,7 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
     }
   });
 
-  test('archives, is healthy and ends well, as its user, on a tree that it cannot change', async () => {
+  imageTest('archives, is healthy and ends well, as its user, on a tree that it cannot change', async () => {
     const before = treeOf(app);
     worker = await image.start();
     const port = String(await worker.ready);
@@ -109,7 +121,7 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
     if (process.getuid?.() === 0) assert.equal(statSync(join(root, 'data', 'shard-0000')).uid, settings.user);
   });
 
-  test('has its commands on the path, for those who look into a container', () => {
+  imageTest('has its commands on the path, for those who look into a container', () => {
     const { status, output } = image.run(['permafrost', 'inspect', '--json']);
     assert.equal(status, 0, output);
     assert.equal(JSON.parse(output).archive ?? 'main', 'main');
@@ -117,7 +129,7 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
     assert.deepEqual(help, { status: 0, output: `permafrost ${manifest.version}\n` });
   });
 
-  test('grows the topology to what is asked, and lets it shrink only when that is said', async () => {
+  imageTest('grows the topology to what is asked, and lets it shrink only when that is said', async () => {
     worker = await image.start();
     const puts = (): number => JSON.parse(image.run(['permafrost', 'topology', 'show', '--json']).output).puts;
     const steps: readonly (readonly [words: string, status: number, puts: number])[] = [
@@ -138,7 +150,38 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
     assert.equal(puts(), 2);
   });
 
-  test('refuses fewer workers than the archive ever had shards', () => {
+  imageTest(
+    'runs as the chart starts it: pods, the job that gives puts to all, and the test of the release',
+    async (t) => {
+      if (notRendered !== undefined) return t.skip(notRendered);
+      const values = ['--set', 'shards=2,archive=released'];
+      const config = join(root, 'data', 'config.json');
+      writeFileSync(config, configText(values));
+      const pod = (shard: number): ImageProcesses => {
+        const place = { PERMAFROST_SHARD: String(shard), PERMAFROST_DATA_DIR: join(root, 'data', `pod-${shard}`) };
+        const env = { PERMAFROST_REDIS_URL: redis.url, PERMAFROST_HTTP_PORT: '0', PERMAFROST_CONFIG: config };
+        return new ImageProcesses(root, settings, { ...env, ...place });
+      };
+      const workers = await Promise.all([pod(0).start(), pod(1).start()]);
+      t.after(() => Promise.all(workers.map((each) => each.stop())));
+      const vectors = [...template(values).matchAll(/command: (\["node", .*\])$/gm)].map(([, text]) =>
+        JSON.parse(text ?? ''),
+      );
+      for (const words of ['check 2', 'grow 2', 'check 2', 'round-trip.mjs']) {
+        const vector = vectors.find((each) => each.join(' ').includes(words));
+        const { status, output } = pod(0).run(vector);
+        assert.equal(status, 0, `${vector}: ${output}`);
+      }
+      const { puts, shards } = JSON.parse(pod(0).run(['permafrost', 'topology', 'show', '--json']).output);
+      assert.equal(puts, 2);
+      assert.deepEqual(
+        shards.map(({ isLive }: { isLive: boolean }) => isLive),
+        [true, true],
+      );
+    },
+  );
+
+  imageTest('refuses fewer workers than the archive ever had shards', () => {
     const check = (workers: string, env = {}) => image.run(['node', '/app/topology.mjs', 'check', workers], env);
     assert.deepEqual(check('4'), { status: 0, output: '4 workers are enough for 4 shards\n' });
     const { status, output } = check('3');
@@ -150,12 +193,17 @@ describe('what the Dockerfile makes', notBuilt === undefined ? {} : { skip: notB
     assert.equal(check('none').status, 1);
   });
 
-  test('fails its round trip when nothing was put', () => {
+  imageTest('fails its round trip when nothing was put', () => {
     const broken = image.run(['node', '/app/round-trip.mjs'], { PERMAFROST_REDIS_URL: 'nonsense' });
     assert.equal(broken.status, 1);
     assert.match(broken.output, /permafrost put ended with 2/);
   });
 });
+
+/** A test of what was built: skipped, with the reason, where it could not be. */
+function imageTest(name: string, body: (t: TestContext) => void | Promise<void>): void {
+  void test(name, notBuilt === undefined ? {} : { skip: notBuilt }, body);
+}
 
 /** Each file of a tree with its size and the time of its last change. */
 function treeOf(folder: string): readonly string[] {

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe } from 'node:test';
 import { kubernetesVersions, schemaFolder } from '../../tools/helm/kubernetes-schemas.ts';
-import { chart, chartFile, run, scenarios, template, unlessBuilt } from './chart.ts';
+import { chart, chartFile, chartTest, run, scenarios, template } from './chart.ts';
 
 const place = '{{ .ResourceKind }}{{ .KindSuffix }}.json';
 
@@ -18,8 +18,8 @@ function schemasOf(version: string): readonly string[] {
   ];
 }
 
-describe('the chart', unlessBuilt, () => {
-  test('has a scenario for each way of running it', () => {
+describe('the chart', () => {
+  chartTest('has a scenario for each way of running it', () => {
     assert.ok(scenarios.length >= 14, `${scenarios.length} scenarios`);
     for (const file of scenarios) assert.match(chartFile(`ci/${basename(file)}`), /^# .+\.\n/, file);
   });
@@ -27,12 +27,12 @@ describe('the chart', unlessBuilt, () => {
   for (const file of scenarios) {
     const name = basename(file, '-values.yaml');
 
-    test(`passes Helm's strict lint in the scenario ${name}`, () => {
+    chartTest(`passes Helm's strict lint in the scenario ${name}`, () => {
       const { status, stdout, stderr } = run('helm', ['lint', '--strict', chart, '--values', file]);
       assert.equal(status, 0, stdout + stderr);
     });
 
-    test(`makes only what Kubernetes takes in the scenario ${name}`, () => {
+    chartTest(`makes only what Kubernetes takes in the scenario ${name}`, () => {
       const rendered = template(['--values', file]);
       for (const version of kubernetesVersions) {
         const { status, stdout } = run('kubeconform', [...schemasOf(version), '-output', 'json', '-summary'], rendered);
@@ -43,7 +43,7 @@ describe('the chart', unlessBuilt, () => {
     });
   }
 
-  test('would not pass with a field that Kubernetes does not have, or a wrong type', () => {
+  chartTest('would not pass with a field that Kubernetes does not have, or a wrong type', () => {
     const right = template();
     const wrongs = [
       right.replace('podManagementPolicy: Parallel', 'podManagmentPolicy: Parallel'),
@@ -58,13 +58,13 @@ describe('the chart', unlessBuilt, () => {
     }
   });
 
-  test('passes its unit tests', () => {
+  chartTest('passes its unit tests', () => {
     const { status, stdout, stderr } = run('helm-unittest', ['--strict', '--file', 'tests/*_test.yaml', chart]);
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /Tests: +\d\d+ passed/);
   });
 
-  test('is packed with its alerts and its dashboard, and without its own tests', (t) => {
+  chartTest('is packed with its alerts and its dashboard, and without its own tests', (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'permafrost-package-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const { status, stderr } = run('helm', ['package', chart, '--destination', folder]);
@@ -81,7 +81,7 @@ describe('the chart', unlessBuilt, () => {
     );
   });
 
-  test('has a README made of the comments in its values; else run helm-docs in its folder', () => {
+  chartTest('has a README made of the comments in its values; else run helm-docs in its folder', () => {
     const { status, stdout, stderr } = run('helm-docs', ['--dry-run', '--sort-values-order', 'file']);
     assert.equal(status, 0, stderr);
     assert.equal(chartFile('README.md').trim(), stdout.trim());

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type ObjectSchema, workerSettingsSchema } from '../../tools/helm/worker-settings.ts';
-import { chartFile, run, template, unlessBuilt } from './chart.ts';
+import { chartFile, chartTest, run, template } from './chart.ts';
 
 interface Schema {
   readonly type?: string;
@@ -49,8 +49,8 @@ function looseObjects(node: Schema, at: string): string[] {
   return node.properties !== undefined && node.additionalProperties !== false ? [at, ...inner] : inner;
 }
 
-describe('values', unlessBuilt, () => {
-  test('and schema name the same things', () => {
+describe('values', () => {
+  chartTest('and schema name the same things', () => {
     assert.deepEqual(difference(defaults(), schema, ''), []);
   });
 
@@ -96,12 +96,12 @@ describe('values', unlessBuilt, () => {
     ['topology.putShards=2', /must not be more than shards/],
   ];
   for (const [values, why] of refused) {
-    test(`with ${values} are refused, and told why`, () => {
+    chartTest(`with ${values} are refused, and told why`, () => {
       assert.throws(() => template(['--set', values]), why);
     });
   }
 
-  test('that every parent chart hands down are no mistake', () => {
+  chartTest('that every parent chart hands down are no mistake', () => {
     assert.match(template(['--set', 'global.imageRegistry=x']), /kind: StatefulSet/);
   });
 });

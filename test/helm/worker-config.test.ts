@@ -2,16 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe } from 'node:test';
 import { type Config, loadConfig } from '../../src/service/config.ts';
-import { scenarios, template, unlessBuilt } from './chart.ts';
-
-/** The text of `config.json` in the chart's ConfigMap. */
-function configText(args: readonly string[]): string {
-  const rendered = template([...args, '--show-only', 'templates/configmap.yaml']);
-  const [, text = ''] = /^ {2}config\.json: \|\n((?: {4}.*\n)+)/m.exec(rendered) ?? [];
-  return text;
-}
+import { chartTest, configText, scenarios } from './chart.ts';
 
 /** What a worker of shard 2 would take it for, with the variables that its pod has. */
 function configOf(text: string): Config {
@@ -26,16 +19,16 @@ function configOf(text: string): Config {
   }
 }
 
-describe('the settings that the chart writes', unlessBuilt, () => {
+describe('the settings that the chart writes', () => {
   for (const file of scenarios) {
-    test(`are understood by the worker in the scenario ${basename(file, '-values.yaml')}`, () => {
+    chartTest(`are understood by the worker in the scenario ${basename(file, '-values.yaml')}`, () => {
       const config = configOf(configText(['--values', file]));
       assert.deepEqual([config.dataDir, config.http.host, config.shard], ['/data', '0.0.0.0', 2]);
       assert.match(config.redis.url, /^rediss?:\/\//);
     });
   }
 
-  test('reach the worker as they were given', () => {
+  chartTest('reach the worker as they were given', () => {
     const values = ['archive=orders', 'config.sync.intervalMs=1234', 'shutdown.deadlineSeconds=7'];
     const config = configOf(configText(['--set', values.join(',')]));
     assert.deepEqual([config.archive, config.sync.intervalMs, config.closeDeadlineMs], ['orders', 1234, 7000]);
