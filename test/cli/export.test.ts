@@ -150,6 +150,29 @@ test('a directory with something else, or an export of another volume, is refuse
   assert.match(`${foreign.status} ${foreign.notes}`, /^3 .*another volume's shard 0/);
 });
 
+test('all shards of a data directory come one after the other, or the one that is named', async (context) => {
+  const dataDir = await archive(context);
+  const second = await openShard(dataDir, 1);
+  const records = odd.map(([key, payload]) => ({ key, storedKey: storedKeyOf(key), payload }));
+  await second.put({ putId: 'second', records, ifExists: 'append', redelivered: false });
+  await second.close();
+  const both = parsed((await run(dataDir, ['export', '-'])).text);
+  assert.deepEqual(
+    both.map(({ cursor }) => cursor.split(':')[0]),
+    [...Array(40).fill('0'), ...odd.map(() => '1')],
+  );
+  const one = parsed((await run(dataDir, ['export', '-', '--shard', '1'])).text);
+  assert.deepEqual(one, both.slice(40));
+  const target = join(await emptyDirectory(context), 'both');
+  await run(dataDir, ['export', `${target}/`, '--part-bytes', '3000']);
+  const { parts, instances } = JSON.parse(await readFile(join(target, 'permafrost-export.json'), 'utf8'));
+  assert.deepEqual(Object.keys(instances), ['0', '1']);
+  assert.equal(
+    parts.reduce((sum: number, part: { records: number }) => sum + part.records, 0),
+    40 + odd.length,
+  );
+});
+
 test('a worker that runs, and a directory without a shard, are told', async (context) => {
   const dataDir = await archive(context);
   const owner = await openShard(dataDir);

@@ -42,8 +42,9 @@ export async function emptyDirectory(context: TestContext): Promise<string> {
   return directory;
 }
 
-export async function openShard(dataDir: string): Promise<Shard> {
-  const config = loadConfig({ flags: { 'data-dir': dataDir, 'engine-table-initial-size': '64' } });
+export async function openShard(dataDir: string, shard = 0): Promise<Shard> {
+  const flags = { 'data-dir': dataDir, shard: `${shard}`, 'engine-table-initial-size': '64' };
+  const config = loadConfig({ flags });
   const directory = shardDirectory(config);
   const disk = new NodeDisk(directory);
   await disk.makeDirectory('');

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { FlowProducer, type Job, type JobsOptions, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { Client } from '../../src/client/client.ts';
+import { parseArchiveName, topologyKey } from '../../src/protocol/names.ts';
+import { encodeTopology } from '../../src/protocol/topology.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { WorkerProcess } from '../service/worker-process.ts';
 
@@ -31,8 +33,10 @@ export class ArchiveSite {
     this.#directory = directory;
   }
 
-  static async start(): Promise<ArchiveSite> {
+  /** `grown`: the archive has grown from one shard to three, so that most keys have two homes. */
+  static async start({ grown = false } = {}): Promise<ArchiveSite> {
     const server = await startRedis();
+    if (grown) await grow(server);
     const directory = await mkdtemp(join(tmpdir(), 'permafrost-jobs-'));
     const worker = new WorkerProcess({
       PERMAFROST_REDIS_URL: server.url,
@@ -40,6 +44,7 @@ export class ArchiveSite {
       PERMAFROST_HTTP_PORT: '0',
       PERMAFROST_DISK_PAUSE_BELOW_BYTES: '0',
       PERMAFROST_ENGINE_TABLE_INITIAL_SIZE: '1024',
+      ...(grown ? { PERMAFROST_SHARDS: '0-2' } : {}),
     });
     await worker.logged('worker-ready');
     const client = await Client.connect({ archive: 'main', redis: server.url });
@@ -126,6 +131,13 @@ export class ArchiveSite {
     await this.server.stop();
     await rm(this.#directory, { recursive: true });
   }
+}
+
+async function grow(server: RedisServer): Promise<void> {
+  const redis = new Redis(server.url);
+  const generations = [1, 3].map((shards, index) => ({ shards, time: 1_700_000_000_000 + index }));
+  await redis.set(topologyKey(parseArchiveName('main')), JSON.stringify(encodeTopology({ generations })));
+  redis.disconnect();
 }
 
 async function obey(job: Job<Wish>): Promise<unknown> {

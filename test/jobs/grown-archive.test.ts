@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, suite, test } from 'node:test';
+import { archiveFinishedJobs } from '../../src/jobs/archive-finished-jobs.ts';
+import { findJob } from '../../src/jobs/job-finder.ts';
+import { queueAddress } from '../../src/jobs/queue-address.ts';
+import { runHere } from '../cli/run-here.ts';
+import { ArchiveSite } from './archive-site.ts';
+
+suite('an archive that has grown to several shards', () => {
+  let site: ArchiveSite;
+  before(async () => {
+    site = await ArchiveSite.start({ grown: true });
+  });
+  after(() => site.stop());
+  afterEach(() => site.reset());
+
+  test('takes finished jobs, once each, and gives them back', async () => {
+    const jobs = Array.from({ length: 60 }, (_, n) => ({ data: { returns: n }, opts: { jobId: `j-${n}` } }));
+    await site.finish('grown', jobs);
+    const options = { queue: 'grown', redis: site.server.url, client: site.client };
+    const interrupt = new AbortController();
+    const first = await archiveFinishedJobs({
+      ...options,
+      ...{ marginMs: 60_000, signal: interrupt.signal },
+      onProgress: ({ archivedCount }) => {
+        if (archivedCount === 60) interrupt.abort();
+      },
+    });
+    assert.partialDeepStrictEqual(first, { archivedCount: 60, removedCount: 0 });
+    const second = await archiveFinishedJobs({ ...options, marginMs: 0 });
+    assert.partialDeepStrictEqual(second, { archivedCount: 0, unchangedCount: 60, removedCount: 60 });
+    for (const { data, opts } of jobs) {
+      const found = await findJob(site.client, queueAddress('grown'), opts.jobId);
+      assert.equal(found?.members.returnvalue, data.returns);
+    }
+  });
+
+  test('takes lines, and what it has already is left as it is', async () => {
+    const lines = Array.from({ length: 60 }, (_, n) => JSON.stringify({ key: `line/${n}`, text: `${n}` })).join('\n');
+    const run = async (input: string) =>
+      JSON.parse((await runHere(['import', '-', '--json'], site.environment, input)).text);
+    assert.partialDeepStrictEqual(await run(lines), { stored: 60, unchanged: 0, failed: 0 });
+    const more = `${lines}\n{"key":"line/60","text":"60"}\n{"key":"line/0","text":"new"}\n`;
+    assert.partialDeepStrictEqual(await run(more), { stored: 2, unchanged: 60, failed: 0 });
+    assert.equal((await site.client.lookup('line/0'))?.value.toString(), 'new');
+  });
+});
