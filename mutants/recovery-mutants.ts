@@ -57,7 +57,7 @@ export const recoveryMutants: readonly Mutant[] = [
     text: 'await settle(files, durable, tail.end);',
     replacement: '',
     breaks: 'What was only readable is built upon, and gone after the next power failure.',
-    killer: { file: 'test/freezer/hazards/torn-pages.test.ts', test: 'holds for bytes of a killed process' },
+    killer: { file: 'test/freezer/hazards/torn-pages.test.ts', test: 'holds for bytes whose fsync failed' },
   },
   {
     name: 'adopted-values-not-written-again',

@@ -184,4 +184,24 @@ describe('H16: what a sync promises', () => {
     await checkReads(after, expectedOf(1, 2, 3), 'right');
     await after.release();
   });
+
+  for (const path of [keyFile, valueFile]) {
+    test(`holds for bytes whose fsync failed: they are written again, as an fsync alone does nothing for them (${path})`, async () => {
+      const disk = new SimulatedDisk();
+      const freezer = await Freezer.open(disk, storeSettings, { kind: 'create' });
+      await freezer.put(keyOf(1), valueFor(1));
+      const checkpoint = await freezer.sync();
+      await freezer.putMany(entriesOf(putsOf(2, 3)));
+      disk.failAt((operation) => operation.kind === 'sync' && operation.path === path, 'eio');
+      await assert.rejects(freezer.commit());
+      await freezer.release();
+      const start: FreezerStart = { kind: 'roll-forward', checkpoint };
+      const adopting = await Freezer.open(disk, storeSettings, start);
+      await checkReads(adopting, expectedOf(1, 2, 3), 'right');
+      await adopting.release();
+      const after = await Freezer.open(disk.crash('synced'), storeSettings, start);
+      await checkReads(after, expectedOf(1, 2, 3), 'right');
+      await after.release();
+    });
+  }
 });
