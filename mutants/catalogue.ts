@@ -2,6 +2,7 @@
 import { backupMutants } from './backup-mutants.ts';
 import { durabilityMutants } from './durability-mutants.ts';
 import { integrityMutants } from './integrity-mutants.ts';
+import { jobsMutants } from './jobs-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { queueMutants } from './queue-mutants.ts';
 import { recoveryMutants } from './recovery-mutants.ts';
@@ -14,4 +15,5 @@ export const catalogue: readonly Mutant[] = [
   ...shardMutants,
   ...backupMutants,
   ...queueMutants,
+  ...jobsMutants,
 ];
