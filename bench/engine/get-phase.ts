@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../../src/base/assert.ts';
 import type { Contender, ContenderReader, Found } from '../contender/contender.ts';
-import { dropPageCache } from '../disk-use.ts';
+import { dropPageCache, fillPageCache } from '../disk-use.ts';
 import { mebibyte } from '../numbers.ts';
 import { ValuesHash, type Workload } from '../workload.ts';
 
@@ -51,9 +51,10 @@ export async function measureGets(
   contender: Contender,
   workload: Workload,
   counts: GetCounts,
+  directory: string,
 ): Promise<GetsResult | undefined> {
   const hash = new ValuesHash();
-  const warm = await measureWarm(contender, workload, counts, hash);
+  const warm = await measureWarm(contender, workload, counts, { hash, directory });
   if (warm === undefined) return undefined;
   return { warm, cold: await measureCold(contender, workload, counts, hash), hash: hash.digest() };
 }
@@ -71,14 +72,17 @@ async function measureWarm(
   contender: Contender,
   workload: Workload,
   counts: GetCounts,
-  hash: ValuesHash,
+  { hash, directory }: { readonly hash: ValuesHash; readonly directory: string },
 ): Promise<GetResult[] | undefined> {
   const reader = await contender.reopen();
   if (reader === undefined) return undefined;
   const warmUp = workload.positions(getWays.length * 2, Math.min(counts.warmCount, warmUpCount));
   await reader.getMany(warmUp.map((at) => workload.record(at).key));
   const results: GetResult[] = [];
-  for (const phase of warmPhases(counts)) results.push(await measure(reader, workload, phase, hash));
+  for (const phase of warmPhases(counts)) {
+    await fillPageCache(directory);
+    results.push(await measure(reader, workload, phase, hash));
+  }
   await reader.close();
   return results;
 }

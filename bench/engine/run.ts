@@ -22,7 +22,11 @@ async function run(request: EngineRunRequest): Promise<EngineRun> {
   const workload = new Workload(request);
   const contender = await openContender(request.contender, request);
   const loaded = await load(contender, workload, request.directory);
-  return { contender: request.contender, load: loaded, gets: await measureGets(contender, workload, request) };
+  return {
+    contender: request.contender,
+    load: loaded,
+    gets: await measureGets(contender, workload, request, request.directory),
+  };
 }
 
 if (import.meta.main) await answerParent(run);
