@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
+import { assert } from '../../src/base/assert.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { freePort } from '../../src/cli/private-redis.ts';
 import { awaitReady, dropConnection, openConnection } from '../../src/queue/connection.ts';
@@ -42,5 +43,6 @@ export async function startRedis(directory: string): Promise<BenchRedis> {
 export function connect(url: string): Redis {
   const connection = openConnection({ url, username: '', password: '', tlsCaFile: '' }, 'bench');
   connection.on('error', () => {});
+  assert(connection instanceof Redis, 'a benchmark has one server');
   return connection;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Client } from '../client/client.ts';
 import type { ClientOptions } from '../client/settings.ts';
 import type { Config } from '../service/config.ts';
-import { redisAddress } from './redis-address.ts';
+import { archiveAddress } from './redis-address.ts';
 
 /** A client of the archive that the settings name. Errors: ClientError `connection`, ProtocolError `invalid-name`. */
 export async function connectClient(
@@ -16,7 +16,7 @@ export async function connectClient(
   const defaults = {
     archive,
     limits,
-    redis: redisAddress(config),
+    redis: archiveAddress(config),
     name: 'cli',
     closeTimeoutMs: 2000,
   };

@@ -10,9 +10,8 @@ import { once } from 'node:events';
 import { mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import { codeOf, messageOf } from '../base/errors.ts';
-import { awaitReady, dropConnection, openConnection } from '../queue/connection.ts';
+import { awaitReady, dropConnection, openConnection, type RedisConnection } from '../queue/connection.ts';
 import { directoryLock, type HeldLock } from '../shard/owner-lock.ts';
 import { CliError } from './cli-error.ts';
 
@@ -179,7 +178,7 @@ async function endOrphan(home: string, port: number): Promise<void> {
   await closed;
 }
 
-function quietConnection(url: string): Redis {
+function quietConnection(url: string): RedisConnection {
   const connection = openConnection({ url, username: '', password: '', tlsCaFile: '' }, 'start');
   connection.on('error', () => {});
   return connection;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
-import type { RedisAddress } from '../client/settings.ts';
+import type { RedisAddress, RedisClusterAddress } from '../client/settings.ts';
 import type { Config } from '../service/config.ts';
 import { CliError } from './cli-error.ts';
 import { UsageError } from './command.ts';
@@ -29,8 +29,30 @@ export function redisAddress({ redis }: Config): string | RedisAddress {
   };
 }
 
+/** The archive's Redis: one server, or the nodes of a cluster. */
+export function archiveAddress(config: Config): string | RedisAddress | RedisClusterAddress {
+  const { clusterNodes, url, username, password, tlsCaFile } = config.redis;
+  if (clusterNodes === '') return redisAddress(config);
+  const nodes = clusterNodes.split(',').map((node) => {
+    const { hostname, port } = new URL(`redis://${node}`);
+    return { host: hostname, port: Number(port || 6379) };
+  });
+  const given = new URL(url);
+  const name = username || decodeURIComponent(given.username);
+  const word = password || decodeURIComponent(given.password);
+  return {
+    nodes,
+    ...(name === '' ? {} : { username: name }),
+    ...(word === '' ? {} : { password: word }),
+    ...(given.protocol === 'rediss:' ? { tls: tlsCaFile === '' ? {} : { ca: readFileSync(tlsCaFile) } } : {}),
+  };
+}
+
 /** The Redis of the queue: what `--queue-redis` says, else the archive's. */
 export function queueRedisAddress(option: string | undefined, config: Config): string | RedisAddress {
+  if (option === undefined && config.redis.clusterNodes !== '') {
+    throw new UsageError('invalid-option', '--queue-redis must be given: the archive’s Redis is a cluster');
+  }
   if (option === undefined) return redisAddress(config);
   const url = option.startsWith('@') ? textOf(option.slice(1)) : option;
   if (URL.canParse(url) && ['redis:', 'rediss:'].includes(new URL(url).protocol)) return url;

@@ -4,7 +4,7 @@ import { type ArchiveSurvey, isUnused, surveyArchive, withoutWorker } from '../q
 import { awaitReady, dropConnection, openConnection } from '../queue/connection.ts';
 import { replaceTopology } from '../queue/topology-store.ts';
 import type { Config } from '../service/config.ts';
-import { redisSettings } from '../service/redis-link.ts';
+import { redisSettings, shownAddress } from '../service/redis-link.ts';
 import { countText } from './amounts.ts';
 import { type ExitCode, exitCodes, type Terminal } from './command.ts';
 
@@ -44,7 +44,7 @@ export class TopologyUse implements AsyncDisposable {
     // Told by `awaitReady`; later ones by the commands that they fail.
     redis.on('error', () => {});
     try {
-      await awaitReady(redis, config.redis.url, config.redis.startTimeoutMs, terminal.clock);
+      await awaitReady(redis, shownAddress(config), config.redis.startTimeoutMs, terminal.clock);
       return new TopologyUse(redis, archive, terminal, options);
     } catch (error) {
       dropConnection(redis);

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { messageOf } from '../base/errors.ts';
 import { type ClientId, parseClientId } from '../protocol/names.ts';
 import type { Topology } from '../protocol/topology.ts';
 import { ClientError } from './client-error.ts';
-import { openRedis } from './connection.ts';
+import { openRedis, type RedisConnection } from './connection.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { JobSender } from './job-sender.ts';
 import { type FoundRecord, type LookupAnswer, type LookupOptions, Lookups, type LookupTarget } from './lookups.ts';
@@ -29,8 +28,8 @@ import { TopologyView } from './topology-view.ts';
 export class Client {
   /** Name of this client in Redis: where replies go. */
   readonly id: ClientId;
-  readonly #redis: Redis;
-  readonly #sending: Redis;
+  readonly #redis: RedisConnection;
+  readonly #sending: RedisConnection;
   readonly #settings: ClientSettings;
   readonly #sender: JobSender;
   readonly #router: ReplyRouter;
@@ -41,7 +40,7 @@ export class Client {
   readonly #lookups: Lookups;
   #closing: Promise<void> | undefined;
 
-  private constructor(redis: Redis, sending: Redis, id: ClientId, settings: ClientSettings) {
+  private constructor(redis: RedisConnection, sending: RedisConnection, id: ClientId, settings: ClientSettings) {
     this.id = id;
     this.#redis = redis;
     this.#sending = sending;
@@ -189,7 +188,7 @@ export class Client {
 }
 
 /** The second connection; without it the first is given back, too. */
-async function openOther(redis: Redis, settings: ClientSettings): Promise<Redis> {
+async function openOther(redis: RedisConnection, settings: ClientSettings): Promise<RedisConnection> {
   try {
     return await openRedis(settings, 'reject');
   } catch (error) {

@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import type { Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { clientHeartbeatMs, clientTtlMs } from '../protocol/lifetimes.ts';
 import { type ClientId, heartbeatKey } from '../protocol/names.ts';
+import type { RedisConnection } from './connection.ts';
 import type { ClientSettings } from './settings.ts';
 
 /**
@@ -12,14 +12,14 @@ import type { ClientSettings } from './settings.ts';
  * the connection. Without a beat for `clientTtlMs`, replies to this client are dropped.
  */
 export class Heartbeat {
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #key: string;
   readonly #settings: ClientSettings;
   #timer: Timer | undefined;
   #beating = false;
   #stopped = false;
 
-  constructor(redis: Redis, client: ClientId, settings: ClientSettings) {
+  constructor(redis: RedisConnection, client: ClientId, settings: ClientSettings) {
     this.#redis = redis;
     this.#key = heartbeatKey(settings.archive, client);
     this.#settings = settings;

@@ -1,7 +1,7 @@
 // biome-ignore-all assist/source/organizeImports: ordered as a reader meets the things
 /** The door of producers and readers, and the wire contract for those who speak it themselves. */
 export { Client } from './client.ts';
-export type { ClientDependencies, ClientOptions, RedisAddress } from './settings.ts';
+export type { ClientDependencies, ClientOptions, RedisAddress, RedisClusterAddress } from './settings.ts';
 export type { WaitOptions } from './call.ts';
 export type { ClientRecord } from './record.ts';
 export type { PutOptions, PutReceipt, RecordReceipt } from './puts.ts';

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { messageOf } from '../base/errors.ts';
 import type { LookupWire } from '../protocol/lookup-job.ts';
 import { jobNames, lookupQueueName, putQueueName, queuePrefix } from '../protocol/names.ts';
@@ -8,6 +7,7 @@ import type { PutWire } from '../protocol/put-job.ts';
 import { Backlog, pause } from './backlog.ts';
 import type { PendingCall } from './call.ts';
 import { ClientError } from './client-error.ts';
+import type { RedisConnection } from './connection.ts';
 import type { ClientSettings } from './settings.ts';
 
 const eventCountMax = 100;
@@ -25,15 +25,15 @@ const lost = /max retries per request|Connection is closed/;
  * been carried out and be gone.
  */
 export class JobSender {
-  readonly #redis: Redis;
-  readonly #sending: Redis;
+  readonly #redis: RedisConnection;
+  readonly #sending: RedisConnection;
   readonly #settings: ClientSettings;
   readonly #queues = new Map<string, Queue>();
   readonly #backlogs = new Map<number, Backlog>();
   #unsentCount = 0;
 
   /** `sending` is a connection that rejects what it has not heard of when it breaks. */
-  constructor(redis: Redis, sending: Redis, settings: ClientSettings) {
+  constructor(redis: RedisConnection, sending: RedisConnection, settings: ClientSettings) {
     this.#redis = redis;
     this.#sending = sending;
     this.#settings = settings;

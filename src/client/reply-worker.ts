@@ -1,11 +1,11 @@
 import { type Job, type JobJson, Queue, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Timer } from '../base/clock.ts';
 import { Counter } from '../base/counter.ts';
 import { messageOf } from '../base/errors.ts';
 import { type ClientId, queuePrefix, replyQueueName } from '../protocol/names.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { decodeReplyMessage, type ReplyMessage } from '../protocol/reply-message.ts';
+import type { RedisConnection } from './connection.ts';
 import type { ClientSettings } from './settings.ts';
 
 const concurrency = 16;
@@ -39,14 +39,19 @@ class TolerantWorker extends Worker {
 export class ReplyWorker {
   /** Messages that were not what the contract says. */
   readonly malformed = new Counter();
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #name: string;
   readonly #settings: ClientSettings;
   readonly #worker: Worker;
   #resumeTimer: Timer | undefined;
   #closed = false;
 
-  constructor(redis: Redis, client: ClientId, settings: ClientSettings, deliver: (message: ReplyMessage) => void) {
+  constructor(
+    redis: RedisConnection,
+    client: ClientId,
+    settings: ClientSettings,
+    deliver: (message: ReplyMessage) => void,
+  ) {
     this.#redis = redis;
     this.#name = replyQueueName(settings.archive, client);
     this.#settings = settings;

@@ -15,11 +15,19 @@ export interface RedisAddress {
   readonly [option: string]: unknown;
 }
 
+/** A Redis Cluster: some of its nodes, from which the others are learnt, and what is the same for all. */
+export interface RedisClusterAddress {
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: object;
+}
+
 export interface ClientOptions {
   /** Name of the archive. */
   readonly archive: string;
-  /** `redis://[user:password@]host:port[/db]`, `rediss://…` for TLS, or ioredis options. */
-  readonly redis: string | RedisAddress;
+  /** `redis://[user:password@]host:port[/db]`, `rediss://…` for TLS, ioredis options, or the nodes of a cluster. */
+  readonly redis: string | RedisAddress | RedisClusterAddress;
   /** First part of the client's id, for people; a random part follows. Default: `client`. */
   readonly name?: string;
   /** The limits that the workers are configured with, where they are not the defaults. */
@@ -48,7 +56,7 @@ export interface ClientDependencies {
 
 export interface ClientSettings {
   readonly archive: ArchiveName;
-  readonly redis: string | RedisAddress;
+  readonly redis: string | RedisAddress | RedisClusterAddress;
   readonly name: string;
   readonly limits: ProtocolLimits;
   readonly connectTimeoutMs: number;

@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import type { Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { topologyKey } from '../protocol/names.ts';
 import { encodeTopology, joined, oneShard, parseTopology, type Topology } from '../protocol/topology.ts';
+import type { RedisConnection } from './connection.ts';
 import type { ClientSettings } from './settings.ts';
 
 /** How old the topology may be that a put goes by. An older one costs nothing but the home it adds to a key. */
@@ -15,7 +15,7 @@ const refreshIntervalMs = 5000;
  * anew never takes a home away: a Redis that has forgotten its topology does not make this client forget it.
  */
 export class TopologyView {
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #settings: ClientSettings;
   #current: Topology | undefined;
   #reading: Promise<Topology> | undefined;
@@ -23,7 +23,7 @@ export class TopologyView {
   #timer: Timer | undefined;
   #stopped = false;
 
-  constructor(redis: Redis, settings: ClientSettings) {
+  constructor(redis: RedisConnection, settings: ClientSettings) {
     this.#redis = redis;
     this.#settings = settings;
   }

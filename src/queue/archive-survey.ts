@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis';
 import { decodeCheckpointNotice } from '../protocol/checkpoint-notice.ts';
 import { type ArchiveName, checkpointKey, leaseKey, putQueueName, queuePrefix } from '../protocol/names.ts';
 import { knownShardCountOf, oneShard, shardCountOf, type Topology } from '../protocol/topology.ts';
+import type { RedisConnection } from './connection.ts';
 import { readJobCounts } from './job-counts.ts';
 import { readTopology, type StoredTopology } from './topology-store.ts';
 
@@ -27,7 +27,7 @@ export interface ArchiveSurvey {
 }
 
 /** Looks at the archive. Errors: ProtocolError for what cannot be read. */
-export async function surveyArchive(redis: Redis, archive: ArchiveName): Promise<ArchiveSurvey> {
+export async function surveyArchive(redis: RedisConnection, archive: ArchiveName): Promise<ArchiveSurvey> {
   const stored = await readTopology(redis, archive);
   const topology = stored?.topology ?? oneShard;
   const numbers = Array.from({ length: knownShardCountOf(topology) }, (_, shard) => shard);
@@ -42,7 +42,7 @@ export async function surveyArchive(redis: Redis, archive: ArchiveName): Promise
 
 /** Those of the shards that have no live worker: what is put to them waits. */
 export async function withoutWorker(
-  redis: Redis,
+  redis: RedisConnection,
   archive: ArchiveName,
   shards: readonly number[],
 ): Promise<readonly number[]> {
@@ -55,7 +55,7 @@ export async function withoutWorker(
  * shards; a client that connects meanwhile writes the topology first, and the attempt to begin it fails.
  */
 export async function isUnused(
-  redis: Redis,
+  redis: RedisConnection,
   archive: ArchiveName,
   stored: StoredTopology | undefined,
 ): Promise<boolean> {
@@ -65,7 +65,7 @@ export async function isUnused(
 }
 
 async function surveyShard(
-  redis: Redis,
+  redis: RedisConnection,
   archive: ArchiveName,
   shard: number,
 ): Promise<Omit<ShardSurvey, 'shard' | 'takesPuts'>> {

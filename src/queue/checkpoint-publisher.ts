@@ -9,7 +9,6 @@
  * runs out when it is not. The process that started last takes it; one that finds it taken by another has been replaced
  * (a cloned volume, a worker that hung while its successor started) and is fenced: it never publishes again, and says so.
  */
-import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import {
@@ -19,6 +18,7 @@ import {
 } from '../protocol/checkpoint-notice.ts';
 import { leaseRenewalMs, leaseTtlMs } from '../protocol/lifetimes.ts';
 import { type ArchiveName, checkpointKey, checkpointsKey, leaseKey } from '../protocol/names.ts';
+import type { RedisConnection } from './connection.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { pause, within } from './within.ts';
@@ -31,7 +31,7 @@ export interface PublisherSettings {
 }
 
 export interface PublisherDeps {
-  readonly connection: Redis;
+  readonly connection: RedisConnection;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: ThrottledLog;
@@ -79,7 +79,11 @@ const releaseScript = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
 
 /** Reads what is published, before the shard is opened. A notice that cannot be read is a ProtocolError. */
-export async function readPublished(redis: Redis, archive: ArchiveName, shard: number): Promise<PublishedState> {
+export async function readPublished(
+  redis: RedisConnection,
+  archive: ArchiveName,
+  shard: number,
+): Promise<PublishedState> {
   const fields = await redis.hgetall(checkpointKey(archive, shard));
   return { notice: decodeCheckpointNotice(fields), redisRunId: fields[runIdField] };
 }

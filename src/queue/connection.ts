@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { QueueError } from './queue-error.ts';
+
+/** A server, or a cluster of them. */
+export type RedisConnection = Redis | Cluster;
 
 /** Where Redis is. Strings that are empty count as not given. */
 export interface RedisSettings {
@@ -12,10 +15,16 @@ export interface RedisSettings {
   readonly password: string;
   /** PEM file with the authority of a `rediss://` server. */
   readonly tlsCaFile: string;
+  /** Nodes of a Redis Cluster, as in `host:port,host:port`: in place of the URL's host and port. */
+  readonly clusterNodes?: string;
 }
 
 const connectTimeoutMs = 5000;
 const retryDelayMaxMs = 1000;
+/** Between two attempts at a node of a cluster that is gone, is being replaced, or has moved its slots. */
+const clusterRetryDelayMs = 200;
+/** There is no "never": a command fails for good after so many of them. */
+const clusterAttemptCountMax = 1_000_000;
 /** Retry strategies of connections that were dropped. BullMQ's copies of a connection share its strategy. */
 const givenUp = new WeakSet<object>();
 
@@ -31,9 +40,10 @@ export function shownUrl(url: string): string {
  *
  * `maxRetriesPerRequest: null`: without it a completion of a committed job fails after 20 reconnects and the job lands
  * in the failed set. The retry delay is capped at a second, since the default grows to 20. A read-only replica after
- * a failover is left for its master, and the command sent again.
+ * a failover is left for its master, and the command sent again. Of a cluster each command waits likewise until the node
+ * of its slot is there.
  */
-export function openConnection(settings: RedisSettings, name: string): Redis {
+export function openConnection(settings: RedisSettings, name: string): RedisConnection {
   const retry = (attempt: number): number | null => {
     return givenUp.has(retry) ? null : Math.min(100 * 2 ** Math.min(attempt, 10), retryDelayMaxMs);
   };
@@ -46,7 +56,53 @@ export function openConnection(settings: RedisSettings, name: string): Redis {
     retryStrategy: retry,
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
   };
-  return new Redis(settings.url, options);
+  const nodes = clusterNodesOf(settings.clusterNodes ?? '');
+  if (nodes.length === 0) return new Redis(settings.url, options);
+  const { retryStrategy: _, ...redisOptions } = { ...fromUrl(settings.url), ...options };
+  return new PatientCluster([...nodes], {
+    redisOptions,
+    clusterRetryStrategy: retry,
+    maxRedirections: clusterAttemptCountMax,
+    retryDelayOnFailover: clusterRetryDelayMs,
+    retryDelayOnClusterDown: clusterRetryDelayMs,
+    slotsRefreshTimeout: connectTimeoutMs,
+  });
+}
+
+/**
+ * A cluster whose copies fail a command at once that its node cannot take now. BullMQ copies a connection in order to block
+ * on it: a wait that is resent in silence instead makes it break the connection off, which may never end.
+ */
+class PatientCluster extends Cluster {
+  override duplicate(...[nodes, options]: Parameters<Cluster['duplicate']>): ReturnType<Cluster['duplicate']> {
+    return super.duplicate(nodes, { ...options, retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 });
+  }
+}
+
+/** The servers that hold keys of their own: one, or the masters of a cluster that are known now. */
+export function serversOf(redis: RedisConnection): readonly Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+/** The nodes in `host:port,host:port`. */
+function clusterNodesOf(text: string): readonly { readonly host: string; readonly port: number }[] {
+  return text
+    .split(',')
+    .filter((node) => node !== '')
+    .map((node) => {
+      const { hostname, port } = new URL(`redis://${node.trim()}`);
+      return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) };
+    });
+}
+
+/** What a URL says beside host and port, which the nodes of a cluster have of their own. */
+function fromUrl(text: string): Pick<RedisOptions, 'username' | 'password' | 'tls'> {
+  const url = new URL(text);
+  return {
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+  };
 }
 
 function identity(settings: RedisSettings): Pick<RedisOptions, 'username' | 'password' | 'tls'> {
@@ -62,7 +118,7 @@ function identity(settings: RedisSettings): Pick<RedisOptions, 'username' | 'pas
  * or at once when Redis refuses the password.
  */
 export async function awaitReady(
-  redis: Redis,
+  redis: RedisConnection,
   url: string,
   timeoutMs: number,
   clock: Clock = systemClock,
@@ -90,8 +146,8 @@ export async function awaitReady(
  * Ends a connection whatever its state, and keeps BullMQ from opening it or its copies again. Commands that wait in it
  * never settle when Redis is gone.
  */
-export function dropConnection(redis: Redis): void {
-  const { retryStrategy } = redis.options;
+export function dropConnection(redis: RedisConnection): void {
+  const retryStrategy = redis instanceof Cluster ? redis.options.clusterRetryStrategy : redis.options.retryStrategy;
   if (typeof retryStrategy === 'function') givenUp.add(retryStrategy);
   redis.disconnect(false);
 }

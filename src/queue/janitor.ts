@@ -1,5 +1,4 @@
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import {
@@ -11,6 +10,7 @@ import {
   replyQueueName,
   replyQueuePattern,
 } from '../protocol/names.ts';
+import { type RedisConnection, serversOf } from './connection.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 
 export interface JanitorSettings {
@@ -22,7 +22,7 @@ export interface JanitorSettings {
 
 export interface JanitorDeps {
   /** Shared; not closed by the janitor. */
-  readonly connection: Redis;
+  readonly connection: RedisConnection;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: ThrottledLog;
@@ -78,24 +78,23 @@ export class Janitor {
   }
 
   async #clients(): Promise<ReadonlySet<ClientId>> {
-    const { archive } = this.#settings;
     const clients = new Set<ClientId>();
+    for (const server of serversOf(this.#deps.connection)) await this.#clientsOn(server, clients);
+    return clients;
+  }
+
+  async #clientsOn(server: ReturnType<typeof serversOf>[number], clients: Set<ClientId>): Promise<void> {
+    const { archive } = this.#settings;
+    const pattern = replyQueuePattern(archive);
     let cursor = '0';
     do {
-      const [next, keys] = await this.#deps.connection.scan(
-        cursor,
-        'MATCH',
-        replyQueuePattern(archive),
-        'COUNT',
-        scanCount,
-      );
+      const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', scanCount);
       for (const key of keys) {
         const client = clientOfReplyKey(archive, key);
         if (client !== undefined) clients.add(client);
       }
       cursor = next;
     } while (cursor !== '0' && !this.#stopped);
-    return clients;
   }
 
   async #isDead(client: ClientId): Promise<boolean> {

@@ -1,11 +1,10 @@
 import type { Job, WorkerOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ProtocolLimits } from '../protocol/limits.ts';
 import { queuePrefix } from '../protocol/names.ts';
 import type { WireError } from '../protocol/protocol-error.ts';
-import { dropConnection } from './connection.ts';
+import { dropConnection, type RedisConnection } from './connection.ts';
 import { Intake } from './intake.ts';
 import { IntakeWidth } from './intake-width.ts';
 import { mendFetched, mendJob } from './job-fields.ts';
@@ -33,7 +32,7 @@ export interface ConsumerSettings {
 
 export interface ConsumerDeps {
   /** Of this consumer alone, so that a large job does not hold up other queues; closed with it. */
-  readonly connection: Redis;
+  readonly connection: RedisConnection;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: ThrottledLog;
@@ -178,7 +177,10 @@ export class JobConsumer {
 }
 
 /** How BullMQ is to work: the settings that were measured. */
-export function workerOptions(settings: Omit<ConsumerSettings, 'bytesInHandMax'>, connection: Redis): WorkerOptions {
+export function workerOptions(
+  settings: Omit<ConsumerSettings, 'bytesInHandMax'>,
+  connection: RedisConnection,
+): WorkerOptions {
   return {
     connection,
     prefix: queuePrefix,

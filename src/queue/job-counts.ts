@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import { queuePrefix } from '../protocol/names.ts';
+import type { RedisConnection } from './connection.ts';
 
 /** Jobs of a queue in one state. */
 export interface JobCount {
@@ -8,7 +8,7 @@ export interface JobCount {
 }
 
 /** How many jobs a queue holds, by state. Four commands of constant time; no job is read. */
-export async function readJobCounts(redis: Redis, queue: string): Promise<readonly JobCount[]> {
+export async function readJobCounts(redis: RedisConnection, queue: string): Promise<readonly JobCount[]> {
   const key = (state: string): string => `${queuePrefix}:${queue}:${state}`;
   const [wait, prioritized, active, delayed, failed] = await Promise.all([
     redis.llen(key('wait')),

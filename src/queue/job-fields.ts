@@ -7,8 +7,8 @@
  * not get to see is looked for after an error: broken fields get values that do no harm, and the job is failed.
  */
 import type { JobJson } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { RedisConnection } from './connection.ts';
 
 /** The fields as the hash calls them, whether a text is as BullMQ writes it, and what replaces it if it is not. */
 const rules: readonly {
@@ -70,7 +70,7 @@ interface MendedJob {
 }
 
 /** Gives the fields of an active job that would break BullMQ's scripts harmless values; resolves to their names. */
-export async function mendJob(redis: Redis, { queueKey, id, fails }: MendedJob): Promise<readonly string[]> {
+export async function mendJob(redis: RedisConnection, { queueKey, id, fails }: MendedJob): Promise<readonly string[]> {
   const key = `${queueKey}${id}`;
   const isHash = (await redis.type(key)) === 'hash';
   const texts = isHash ? await redis.hmget(key, ...rules.map(({ field }) => field)) : [];
@@ -92,7 +92,7 @@ export async function mendJob(redis: Redis, { queueKey, id, fails }: MendedJob):
  * Mends the jobs of a queue that were fetched, and has those that were broken fail with their reason when they are
  * delivered again. `queueKey`: what a job's id is put behind. Resolves to how many they were.
  */
-export async function mendFetched(redis: Redis, queueKey: string): Promise<number> {
+export async function mendFetched(redis: RedisConnection, queueKey: string): Promise<number> {
   let count = 0;
   for (const id of await redis.lrange(`${queueKey}active`, 0, -1)) {
     const fields = await mendJob(redis, { queueKey, id, fails: true });

@@ -59,7 +59,8 @@ export class PutConsumer {
     this.#settings = settings;
     this.#deps = { ...deps, observer: guardedObserver(deps.observer, deps.log) };
     this.history = new DeliveryHistory(deps.clock);
-    deps.connection.on('close', () => this.history.doubt());
+    // One server, or a node of a cluster.
+    for (const event of ['close', '-node']) deps.connection.on(event, () => this.history.doubt());
     this.#consumer = new JobConsumer(settings, deps, (job, token) => this.#take(job, token));
   }
 

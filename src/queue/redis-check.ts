@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import { type RedisConnection, serversOf } from './connection.ts';
 
 /** What this Redis is, from its INFO. */
 export interface RedisFacts {
@@ -18,10 +18,24 @@ export interface RedisWarning {
   readonly message: string;
 }
 
-const oldestVersion = [6, 2] as const;
+const oldestVersion = '6.2';
 
-export async function readRedisFacts(redis: Redis): Promise<RedisFacts> {
-  return parseInfo(await redis.info());
+/** Of a cluster: the least of what its masters are, and all of their runs. */
+export async function readRedisFacts(redis: RedisConnection): Promise<RedisFacts> {
+  const all = await Promise.all(serversOf(redis).map(async (server) => parseInfo(await server.info())));
+  const [first] = all;
+  if (first === undefined || all.length === 1) return first ?? parseInfo('');
+  return {
+    version: all.map(({ version }) => version).reduce((least, version) => (isOlder(version, least) ? version : least)),
+    runId: all
+      .map(({ runId }) => runId)
+      .sort()
+      .join(','),
+    memoryBytesMax: all.reduce((sum, { memoryBytesMax }) => sum + memoryBytesMax, 0),
+    memoryBytesUsed: all.reduce((sum, { memoryBytesUsed }) => sum + memoryBytesUsed, 0),
+    evictionPolicy: all.find(({ evictionPolicy }) => evictionPolicy !== 'noeviction')?.evictionPolicy ?? 'noeviction',
+    appendOnly: all.every(({ appendOnly }) => appendOnly),
+  };
 }
 
 export function parseInfo(info: string): RedisFacts {
@@ -43,8 +57,8 @@ export function parseInfo(info: string): RedisFacts {
 /** What to tell the operator; an empty list for a Redis as it should be. */
 export function redisWarnings(facts: RedisFacts): readonly RedisWarning[] {
   const warnings: RedisWarning[] = [];
-  if (isOlder(facts.version)) {
-    warnings.push({ code: 'old-version', message: `Redis ${facts.version} is older than ${oldestVersion.join('.')}` });
+  if (isOlder(facts.version, oldestVersion)) {
+    warnings.push({ code: 'old-version', message: `Redis ${facts.version} is older than ${oldestVersion}` });
   }
   if (facts.evictionPolicy !== 'noeviction') {
     const message = `Redis may evict queued jobs: maxmemory-policy is ${facts.evictionPolicy}, it must be noeviction`;
@@ -57,7 +71,8 @@ export function redisWarnings(facts: RedisFacts): readonly RedisWarning[] {
   return warnings;
 }
 
-function isOlder(version: string): boolean {
+function isOlder(version: string, other: string): boolean {
   const [major = Number.NaN, minor = 0] = version.split('.').map(Number);
-  return major < oldestVersion[0] || (major === oldestVersion[0] && minor < oldestVersion[1]);
+  const [otherMajor = Number.NaN, otherMinor = 0] = other.split('.').map(Number);
+  return major < otherMajor || (major === otherMajor && minor < otherMinor);
 }

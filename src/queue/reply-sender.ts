@@ -1,5 +1,4 @@
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Clock } from '../base/clock.ts';
 import { clientTtlMs, replyListCountMax, replyListTtlMs } from '../protocol/lifetimes.ts';
 import {
@@ -11,6 +10,7 @@ import {
   replyQueueName,
 } from '../protocol/names.ts';
 import type { ReplyTo } from '../protocol/reply-address.ts';
+import type { RedisConnection } from './connection.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { pause } from './within.ts';
@@ -25,7 +25,7 @@ export interface ReplySettings {
 
 export interface ReplyDeps {
   /** Shared by all reply queues; not closed by the sender. */
-  readonly connection: Redis;
+  readonly connection: RedisConnection;
   readonly clock: Clock;
   readonly log: ThrottledLog;
   readonly observer: QueueObserver;

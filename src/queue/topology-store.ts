@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis';
 import { type ArchiveName, topologyKey } from '../protocol/names.ts';
 import { encodeTopology, parseTopology, type Topology } from '../protocol/topology.ts';
+import type { RedisConnection } from './connection.ts';
 
 /** A topology and the text that Redis holds of it: who replaces it proves by that text that he has seen it. */
 export interface StoredTopology {
@@ -15,14 +15,14 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1`;
 
 /** The archive's topology in Redis; `undefined` if there is none. Errors: ProtocolError for one that cannot be read. */
-export async function readTopology(redis: Redis, archive: ArchiveName): Promise<StoredTopology | undefined> {
+export async function readTopology(redis: RedisConnection, archive: ArchiveName): Promise<StoredTopology | undefined> {
   const text = await redis.get(topologyKey(archive));
   return text === null ? undefined : { topology: parseTopology(text), text };
 }
 
 /** Puts the topology in the place of the one that was seen. Resolves to whether that one was there still. */
 export async function replaceTopology(
-  redis: Redis,
+  redis: RedisConnection,
   archive: ArchiveName,
   seen: StoredTopology | undefined,
   topology: Topology,

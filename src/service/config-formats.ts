@@ -52,3 +52,10 @@ export function shardList(value: unknown): void {
     throw new Error('must be numbers and ranges of shards, each shard once, as in 0-3 or 0,2,5');
   }
 }
+
+/** `host:port` of one or more nodes, or the empty text for "not given". */
+export function clusterNodes(value: unknown): void {
+  text(value);
+  const isNode = (node: string): boolean => /^[^\s@/]+:\d{1,5}$/.test(node) && URL.canParse(`redis://${node}`);
+  if (value !== '' && !String(value).split(',').every(isNode)) throw new Error('must be host:port,host:port,…');
+}

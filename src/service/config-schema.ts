@@ -3,6 +3,7 @@ import { shardCountMax } from '../protocol/names.ts';
 import { engineDefaults } from '../shard/engine-settings.ts';
 import {
   archiveName,
+  clusterNodes,
   type Format,
   integerBetween,
   nonEmpty,
@@ -47,6 +48,11 @@ export const configSchema = {
       ...setting('redis://127.0.0.1:6379', redisUrl, 'Redis to take jobs from; rediss:// for TLS.'),
       sensitive: true,
     },
+    clusterNodes: setting(
+      '',
+      clusterNodes,
+      'Nodes of a Redis Cluster (host:port,host:port) in place of the host in the URL.',
+    ),
     username: setting('', text, 'User name; replaces the one in the URL.'),
     password: secret('Password; replaces the one in the URL.'),
     tlsCaFile: setting('', text, 'PEM file of the authority that signed the certificate of a rediss:// server.'),

@@ -1,7 +1,13 @@
-import type { Redis } from 'ioredis';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import { awaitReady, dropConnection, openConnection, type RedisSettings } from '../queue/connection.ts';
+import { parseArchiveName, topologyKey } from '../protocol/names.ts';
+import {
+  awaitReady,
+  dropConnection,
+  openConnection,
+  type RedisConnection,
+  type RedisSettings,
+} from '../queue/connection.ts';
 import { type RedisFacts, type RedisWarning, readRedisFacts, redisWarnings } from '../queue/redis-check.ts';
 import { troubleOf } from '../queue/redis-trouble.ts';
 import type { ThrottledLog } from '../queue/throttled-log.ts';
@@ -18,8 +24,14 @@ const pingTimeoutMs = 1000;
 
 /** The settings of all connections. */
 export function redisSettings(config: Config): RedisSettings {
-  const { url, username, password, tlsCaFile } = config.redis;
-  return { url, username, password, tlsCaFile };
+  const { url, username, password, tlsCaFile, clusterNodes } = config.redis;
+  return { url, username, password, tlsCaFile, clusterNodes };
+}
+
+/** The address that is named when Redis is not there: the URL, or the first node of a cluster. */
+export function shownAddress({ redis }: Pick<Config, 'redis'>): string {
+  const [node = ''] = redis.clusterNodes.split(',');
+  return node === '' ? redis.url : `redis://${node}`;
 }
 
 /**
@@ -27,7 +39,7 @@ export function redisSettings(config: Config): RedisSettings {
  * comes back, since it may be another server then.
  */
 export class RedisLink {
-  readonly connection: Redis;
+  readonly connection: RedisConnection;
   readonly #config: Config;
   readonly #deps: RedisLinkDeps;
   #warnings: readonly RedisWarning[] | undefined;
@@ -39,7 +51,7 @@ export class RedisLink {
   }
 
   /** A further connection; its errors go to the log. The caller closes it. */
-  open(name: string): Redis {
+  open(name: string): RedisConnection {
     const connection = openConnection(redisSettings(this.#config), name);
     connection.on('error', (error) => this.#deps.log.warn({ trouble: troubleOf(error), error }, 'redis-connection'));
     return connection;
@@ -52,19 +64,22 @@ export class RedisLink {
 
   /** Waits for Redis for the first time; `changed` is called each later time that it comes back. */
   async start(changed: (facts: RedisFacts) => void): Promise<RedisFacts> {
-    const { url, startTimeoutMs } = this.#config.redis;
-    await awaitReady(this.connection, url, startTimeoutMs, this.#deps.clock);
+    const { startTimeoutMs } = this.#config.redis;
+    await awaitReady(this.connection, shownAddress(this.#config), startTimeoutMs, this.#deps.clock);
     const facts = await this.#look();
-    this.connection.on('ready', () => {
+    const look = (): void => {
       this.#look().then(changed, (error: unknown) => this.#deps.log.warn({ error }, 'redis-check-failed'));
-    });
+    };
+    // A cluster stays ready while one of its nodes goes and comes.
+    for (const event of ['ready', '+node']) this.connection.on(event, look);
     return facts;
   }
 
   /** Whether Redis answers now, within a second. */
   async answers(): Promise<boolean> {
     if (this.connection.status !== 'ready') return false;
-    const answered = this.connection.ping().then(
+    // Not PING, which each node of a cluster answers that has lost its slots.
+    const answered = this.connection.exists(topologyKey(parseArchiveName(this.#config.archive))).then(
       () => true,
       () => false,
     );

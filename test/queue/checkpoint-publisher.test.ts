@@ -8,7 +8,7 @@ import type { CheckpointNotice } from '../../src/protocol/checkpoint-notice.ts';
 import { leaseRenewalMs, leaseTtlMs } from '../../src/protocol/lifetimes.ts';
 import { checkpointKey, checkpointsKey, leaseKey, parseArchiveName } from '../../src/protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../../src/queue/checkpoint-publisher.ts';
-import { dropConnection, openConnection } from '../../src/queue/connection.ts';
+import { dropConnection, openConnection, type RedisConnection } from '../../src/queue/connection.ts';
 import { silentObserver } from '../../src/queue/queue-observer.ts';
 import { ThrottledLog } from '../../src/queue/throttled-log.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
@@ -25,7 +25,7 @@ function notice(epoch: number, instance = 'volume-1'): CheckpointNotice {
 suite('checkpoint publisher', () => {
   let server: RedisServer;
   let redis: Redis;
-  const opened: Redis[] = [];
+  const opened: RedisConnection[] = [];
 
   before(async () => {
     server = await startRedis();

@@ -12,7 +12,7 @@ import {
   queuePrefix,
   replyListKey,
 } from '../../src/protocol/names.ts';
-import { openConnection } from '../../src/queue/connection.ts';
+import { openConnection, type RedisConnection } from '../../src/queue/connection.ts';
 import { LookupConsumer } from '../../src/queue/lookup-consumer.ts';
 import { PutConsumer } from '../../src/queue/put-consumer.ts';
 import { type QueueObserver, silentObserver } from '../../src/queue/queue-observer.ts';
@@ -39,7 +39,7 @@ export class QueueBench {
   readonly putConsumer: PutConsumer;
   readonly lookupConsumer: LookupConsumer;
   readonly replies: ReplySender;
-  readonly #replyConnection: Redis;
+  readonly #replyConnection: RedisConnection;
 
   constructor(server: Pick<RedisServer, 'url'>, shard: ShardPort, options: BenchOptions = {}) {
     const where = { url: server.url, username: '', password: '', tlsCaFile: '' };

@@ -84,6 +84,7 @@ suite('config', () => {
     ],
     ['an archive that is no name', () => ({ flags: { archive: '../etc' } }), 'archive'],
     ['something else than a URL of Redis', () => ({ flags: { 'redis-url': 'http://host' } }), 'redis.url'],
+    ['a cluster node without a port', () => ({ flags: { 'redis-cluster-nodes': 'a:1,b' } }), 'redis.clusterNodes'],
     ['a level that does not exist', () => ({ flags: { 'log-level': 'loud' } }), 'log.level'],
     ['neither true nor false', () => ({ flags: { 'trust-volume': 'yes' } }), 'trustVolume'],
     [
