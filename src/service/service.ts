@@ -135,6 +135,7 @@ class WorkerService implements Service {
     for (const unit of this.#units) unit.serve(this.#diskWatch.low);
     this.#janitor.start();
     this.#phase = 'serving';
+    for (const reason of this.#unasked()) this.#logger.error({ reason }, 'topology-too-small');
     this.#logger.info({ shards: this.#units.map(({ number }) => number), http: this.http }, 'worker-ready');
   }
 
@@ -162,8 +163,16 @@ class WorkerService implements Service {
     if (!(await this.#link.answers())) reasons.push('redis-unreachable');
     return {
       ...{ archive: this.#config.archive, reasons, shards: this.#units.map((unit) => unit.health) },
-      warnings: this.#link.warnings?.map(({ message }) => message) ?? [],
+      warnings: [...(this.#link.warnings?.map(({ message }) => message) ?? []), ...this.#unasked()],
     };
+  }
+
+  /** What is archived and not found: records on shards that the topology does not know. */
+  #unasked(): readonly string[] {
+    const unasked = this.#units.filter(({ number, status }) => status.records > 0 && !this.#topology.asks(number));
+    return unasked.map(({ number }) => {
+      return `shard ${number} holds records, and lookups do not ask it: permafrost topology grow ${number + 1}`;
+    });
   }
 
   /** Each step has its time; should one outlast it all the same, the process ends without it. */

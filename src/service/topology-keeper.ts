@@ -24,6 +24,7 @@ import {
   encodeTopology,
   homesOf,
   joined,
+  knownShardCountOf,
   oneShard,
   parseTopology,
   type Topology,
@@ -72,6 +73,11 @@ export class TopologyKeeper {
   /** The newest that is known. */
   get topology(): Topology {
     return this.#known ?? oneShard;
+  }
+
+  /** Whether records of this shard are looked for at all. If not, the topology was lost, or not written before them. */
+  asks(shard: number): boolean {
+    return shard < knownShardCountOf(this.topology);
   }
 
   /** Whether a record with this key may be on more than one shard. */

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
-import { leaseKey, parseArchiveName } from '../../src/protocol/names.ts';
+import { leaseKey, parseArchiveName, topologyKey } from '../../src/protocol/names.ts';
 import { loadConfig } from '../../src/service/config.ts';
 import { createLogger } from '../../src/service/log.ts';
 import { type Service, startService } from '../../src/service/service.ts';
@@ -99,6 +99,20 @@ suite('a worker of several shards', () => {
     await first.put('p2', { b: 'two' });
     await first.receipts(new Set(['p2']));
     assert.deepEqual(await service.stop(), { clean: true, drained: true }, 'the others end well');
+  });
+
+  test('says that records lie on a shard that no lookup asks, until the topology knows it', async () => {
+    const service = await start({ shards: '0-1' });
+    const second = producerOf(1);
+    const warnings = async (): Promise<readonly string[]> => JSON.parse((await page(service, '/readyz')).text).warnings;
+    assert.deepEqual(await warnings(), []);
+    await second.put('p1', { a: 'one' });
+    await second.receipts(new Set(['p1']));
+    assert.match((await warnings()).join(), /shard 1 holds records.*permafrost topology grow 2/);
+    await second.redis.set(topologyKey(archive), '{"v":1,"generations":[{"shards":2,"time":0}]}');
+    await service.stop();
+    const again = await start({ shards: '0-1' });
+    assert.deepEqual(JSON.parse((await page(again, '/readyz')).text).warnings, []);
   });
 
   test('does not start without one of them, and gives the others back', async () => {
