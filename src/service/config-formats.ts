@@ -31,6 +31,13 @@ export function text(value: unknown): void {
   if (typeof value !== 'string') throw new Error('must be a string');
 }
 
+/** What fits into an HTTP header as one word, or the empty string: it stands for "not given". */
+export function token(value: unknown): void {
+  if (typeof value !== 'string' || !/^[\x21-\x7e]{0,1024}$/.test(value)) {
+    throw new Error('must be up to 1024 printable characters of ASCII without spaces');
+  }
+}
+
 /** `redis://` or `rediss://` with a host. */
 export function redisUrl(value: unknown): void {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;

@@ -11,6 +11,7 @@ import {
   redisUrl,
   shardList,
   text,
+  token,
 } from './config-formats.ts';
 
 /** One setting as convict wants it. The names of its environment variable and flag follow from its key. */
@@ -25,8 +26,8 @@ function setting<T>(value: T, format: Format | readonly T[], doc: string): Setti
   return { default: value, format, doc };
 }
 
-function secret(doc: string): Setting<string> {
-  return { default: '', format: text, doc, sensitive: true };
+function secret(doc: string, format: Format = text): Setting<string> {
+  return { default: '', format, doc, sensitive: true };
 }
 
 const kib = 1024;
@@ -55,6 +56,7 @@ export const configSchema = {
     ),
     username: setting('', text, 'User name; replaces the one in the URL.'),
     password: secret('Password; replaces the one in the URL.'),
+    passwordFile: setting('', text, 'File that holds the password, in place of redis.password.'),
     tlsCaFile: setting('', text, 'PEM file of the authority that signed the certificate of a rediss:// server.'),
     startTimeoutMs: setting(
       10_000,
@@ -65,6 +67,8 @@ export const configSchema = {
   http: {
     host: setting('127.0.0.1', nonEmpty, 'Address of /metrics, /healthz and /readyz; 0.0.0.0 in a container.'),
     port: setting(8410, integerBetween(0, 65_535), 'Port of it; 0 takes a free one.'),
+    token: secret('Bearer token that /metrics asks for; empty: none. Health is for probes and needs none.', token),
+    tokenFile: setting('', text, 'File that holds the token, in place of http.token.'),
   },
   commit: {
     delayMs: setting(10, integerBetween(0, 10_000), 'How long a put may wait for others to share its commit.'),
@@ -182,5 +186,5 @@ export const configSchema = {
 
 type Values<S> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : Values<S[K]> };
 
-/** The settings of a process, all checked. `redis.password` is the only secret beside the URL's own. */
+/** The settings of a process, all checked. `redis.password` and `http.token` are the secrets beside the URL's own. */
 export type Config = Values<typeof configSchema>;

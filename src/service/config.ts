@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import convict from 'convict';
 import { messageOf } from '../base/errors.ts';
 import { ConfigError } from './config-error.ts';
+import { token } from './config-formats.ts';
 import { type Config, configSchema, type Setting } from './config-schema.ts';
 
 export type { Config } from './config-schema.ts';
@@ -72,7 +73,37 @@ export function loadConfig(sources: ConfigSources): Config {
   if (checked.limits.replyBytesMax < checked.limits.valueBytesMax) {
     throw invalid('limits.replyBytesMax', 'the settings together', 'must not be below limits.valueBytesMax');
   }
-  return checked;
+  return withSecrets(checked);
+}
+
+/** The settings with the secrets that files hold. */
+function withSecrets(config: Config): Config {
+  const { redis, http } = config;
+  return {
+    ...config,
+    redis: { ...redis, password: secretOf('redis.password', redis.password, redis.passwordFile) },
+    http: { ...http, token: secretOf('http.token', http.token, http.tokenFile) },
+  };
+}
+
+/** The secret itself, or what its file holds but for the end of the line; the value is in no error. */
+function secretOf(key: string, given: string, file: string): string {
+  if (file === '') return given;
+  if (given !== '')
+    throw invalid(`${key}File`, 'the settings together', `stands in place of ${key}: give one of the two`);
+  let held: string;
+  try {
+    held = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new ConfigError('unreadable-file', `${key}File: ${messageOf(error)}`, { details: { file }, cause: error });
+  }
+  if (held === '') throw invalid(`${key}File`, file, 'must not be empty');
+  try {
+    if (key === 'http.token') token(held);
+  } catch (error) {
+    throw invalid(`${key}File`, file, messageOf(error));
+  }
+  return held;
 }
 
 /** The JSON files that the environment names in `PERMAFROST_CONFIG`. */
@@ -82,8 +113,13 @@ export function configFiles(env: Readonly<Record<string, string | undefined>>): 
 
 /** The settings with secrets masked, for logs and `--print-config`. */
 export function maskedConfig(config: Config): Config {
-  const password = config.redis.password === '' ? '' : '***';
-  return { ...config, redis: { ...config.redis, url: maskedUrl(config.redis.url), password } };
+  const masked = (secret: string): string => (secret === '' ? '' : '***');
+  const { redis, http } = config;
+  return {
+    ...config,
+    redis: { ...redis, url: maskedUrl(redis.url), password: masked(redis.password) },
+    http: { ...http, token: masked(http.token) },
+  };
 }
 
 function maskedUrl(text: string): string {

@@ -21,6 +21,7 @@ export interface ShardHealth {
 /** `/healthz`: the process turns its event loop. */
 export const alivePage: HttpPage = {
   contentType: 'text/plain; charset=utf-8',
+  isOpen: true,
   body: async () => ({ status: 200, text: 'alive\n' }),
 };
 
@@ -31,6 +32,7 @@ export const alivePage: HttpPage = {
 export function readyPage(health: () => Promise<Health>): HttpPage {
   return {
     contentType: 'application/json',
+    isOpen: true,
     body: async () => {
       const now = await health();
       const reasons = [...new Set([...now.reasons, ...now.shards.flatMap((shard) => shard.reasons)])];

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { assert } from '../base/assert.ts';
@@ -5,6 +6,8 @@ import { assert } from '../base/assert.ts';
 /** One page. `body` is called at each request; a failure of it is answered with status 500 and no detail. */
 export interface HttpPage {
   readonly contentType: string;
+  /** Whether it is answered without the token, too: for probes, which cannot carry one. Default: no. */
+  readonly isOpen?: boolean;
   body(): Promise<{ readonly status: number; readonly text: string }>;
 }
 
@@ -20,13 +23,20 @@ const requestTimeoutMs = 10_000;
 const headersTimeoutMs = 5000;
 const headerBytesMax = 8192;
 
+/** Where to listen, and the bearer token that pages ask for; none if empty. */
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string;
+}
+
 /** Serves `pages` (by path) to GET and HEAD. Bounded in connections, header bytes and time; bodies are not read. */
-export async function serveHttp(
-  address: { readonly host: string; readonly port: number },
-  pages: Readonly<Record<string, HttpPage>>,
-): Promise<HttpServer> {
+export async function serveHttp(address: HttpAddress, pages: Readonly<Record<string, HttpPage>>): Promise<HttpServer> {
   const limits = { requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, maxHeaderSize: headerBytesMax };
-  const server = createServer(limits, (request, response) => void answer(pages, request, response));
+  const server = createServer(
+    limits,
+    (request, response) => void answer(pages, address.token ?? '', request, response),
+  );
   server.maxConnections = connectionsMax;
   server.listen(address.port, address.host);
   await once(server, 'listening');
@@ -37,6 +47,7 @@ export async function serveHttp(
 
 async function answer(
   pages: Readonly<Record<string, HttpPage>>,
+  token: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -47,12 +58,23 @@ async function answer(
     response.setHeader('allow', 'GET, HEAD');
     return send(response, 405, 'text/plain', 'only GET and HEAD\n', request);
   }
+  if (page.isOpen !== true && !isAllowed(request, token)) {
+    response.setHeader('www-authenticate', 'Bearer');
+    return send(response, 401, 'text/plain', 'this page asks for a token\n', request);
+  }
   try {
     const { status, text } = await page.body();
     send(response, status, page.contentType, text, request);
   } catch {
     send(response, 500, 'text/plain', 'this page failed\n', request);
   }
+}
+
+/** Compared in a time that tells nothing of how much was right. */
+function isAllowed(request: IncomingMessage, token: string): boolean {
+  if (token === '') return true;
+  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  return timingSafeEqual(createHash('sha256').update(given).digest(), createHash('sha256').update(token).digest());
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string, request: IncomingMessage): void {

@@ -5,12 +5,13 @@ import type { Logger } from '../base/logger.ts';
 /** pino, which satisfies the Logger of every layer. */
 export type ServiceLogger = Logger & Pick<PinoLogger, 'child' | 'flush'>;
 
-const maskedPaths = ['password', 'url', 'redis.password', 'redis.url', 'config.redis.password', 'config.redis.url'];
+const masked = ['password', 'url', 'token', 'redis.password', 'redis.url', 'http.token'];
+const maskedPaths = [...masked, ...masked.filter((path) => path.includes('.')).map((path) => `config.${path}`)];
 
 /**
  * A logger that writes one JSON object a line: time, level, `event` and fields.
  *
- * The password of a URL and every field called `password` are masked. An `error` field becomes its code, message,
+ * The password of a URL and every field called `password` or `token` are masked. An `error` field becomes its code, message,
  * details and causes, not its enumerable properties: those of a client library's errors hold the command with its
  * arguments, which are records.
  */

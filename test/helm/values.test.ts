@@ -27,7 +27,9 @@ test('the schema knows the settings of the worker; else run: node tools/helm/wor
 test('the settings that the chart sets itself are not taken in config', () => {
   const { archive, shard, dataDir, redis, http, closeDeadlineMs, commit } = workerSettingsSchema().properties;
   assert.deepEqual({ archive, shard, dataDir, http, closeDeadlineMs }, absent());
-  assert.deepEqual(Object.keys((redis as ObjectSchema).properties), ['startTimeoutMs']);
+  const { url, username, password, tlsCaFile, startTimeoutMs } = (redis as ObjectSchema).properties;
+  assert.deepEqual([url, username, password, tlsCaFile], [undefined, undefined, undefined, undefined]);
+  assert.equal(startTimeoutMs?.type, 'integer');
   assert.equal(commit?.type, 'object');
 });
 

@@ -137,6 +137,36 @@ suite('config', () => {
     assert.doesNotMatch(refusal({ flags: { 'redis-url': 'http://user:secret@host' } }).message, /secret/);
   });
 
+  test('reads secrets from files, and shows them no more than others', () => {
+    const password = join(folder, 'password');
+    const token = join(folder, 'token');
+    writeFileSync(password, 'hidden word\n');
+    writeFileSync(token, 'hidden-token\r\n');
+    const env = { PERMAFROST_REDIS_PASSWORD_FILE: password, PERMAFROST_HTTP_TOKEN_FILE: token };
+    const config = loadConfig({ env });
+    assert.deepEqual([config.redis.password, config.http.token], ['hidden word', 'hidden-token']);
+    assert.doesNotMatch(JSON.stringify(maskedConfig(config)), /hidden/);
+  });
+
+  test('refuses a file for a secret that is not there, is empty, says nothing useful, or comes beside the secret', () => {
+    const empty = join(folder, 'empty');
+    writeFileSync(empty, '\n');
+    const spaced = join(folder, 'spaced');
+    writeFileSync(spaced, 'hidden words');
+    const cases: readonly (readonly [flags: Record<string, string>, code: string])[] = [
+      [{ 'redis-password-file': join(folder, 'none') }, 'unreadable-file'],
+      [{ 'http-token-file': empty }, 'invalid-value'],
+      [{ 'http-token-file': spaced }, 'invalid-value'],
+      [{ 'http-token': 'hidden words' }, 'invalid-value'],
+      [{ 'redis-password-file': spaced, 'redis-password': 'hidden' }, 'invalid-value'],
+    ];
+    for (const [flags, code] of cases) {
+      const error = refusal({ flags });
+      assert.equal(error.code, code, JSON.stringify(flags));
+      assert.doesNotMatch(error.message, /hidden/);
+    }
+  });
+
   test('reads the names of files from the environment', () => {
     assert.deepEqual(configFiles({ PERMAFROST_CONFIG: 'a.json,b.json' }), ['a.json', 'b.json']);
     assert.deepEqual(configFiles({}), []);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
-import { readyPage } from '../../src/service/health.ts';
+import { alivePage, readyPage } from '../../src/service/health.ts';
 import { type HttpServer, serveHttp } from '../../src/service/http.ts';
 
 const health = { archive: 'main', warnings: [], shards: [] };
@@ -43,6 +43,37 @@ suite('http', () => {
     const answer = await ask('/broken');
     assert.equal(answer.status, 500);
     assert.doesNotMatch(await answer.text(), /secret/);
+  });
+
+  test('asks for the token, but not for what probes ask', async () => {
+    const secret = { contentType: 'text/plain', body: async () => ({ status: 200, text: 'numbers' }) };
+    const pages = {
+      '/metrics': secret,
+      '/healthz': alivePage,
+      '/readyz': readyPage(async () => ({ ...health, reasons: [] })),
+    };
+    const closed = await serveHttp({ host: '127.0.0.1', port: 0, token: 'a-token' }, pages);
+    const status = async (path: string, authorization?: string): Promise<number> => {
+      const headers = authorization === undefined ? {} : { authorization };
+      const answer = await fetch(`http://127.0.0.1:${closed.port}${path}`, { headers });
+      assert.equal(answer.headers.get('www-authenticate'), answer.status === 401 ? 'Bearer' : null);
+      assert.equal((await answer.text()).includes('numbers'), answer.status === 200 && path === '/metrics');
+      return answer.status;
+    };
+    assert.equal(await status('/metrics', 'Bearer a-token'), 200);
+    for (const wrong of [
+      undefined,
+      'Bearer',
+      'Bearer a-toke',
+      'Bearer a-token x',
+      'Basic a-token',
+      'a-token',
+      'Bearer A-TOKEN',
+    ]) {
+      assert.equal(await status('/metrics', wrong), 401, wrong);
+    }
+    assert.deepEqual([await status('/healthz'), await status('/readyz')], [200, 200]);
+    await closed.close();
   });
 
   test('closes with a connection open that never asked', async () => {

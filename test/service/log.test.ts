@@ -20,10 +20,13 @@ test('leaves out what is below its level', () => {
   assert.equal(logged((logger) => logger.debug({ key: 'a' }, 'put'), 'debug').length, 1);
 });
 
-test('masks passwords, in fields and in URLs', () => {
+test('masks passwords and tokens, in fields and in URLs', () => {
   const lines = logged((logger) => {
     logger.info({ url: 'redis://u:secret@h', password: 'secret' }, 'one');
-    logger.info({ config: { redis: { url: 'redis://:secret@h', password: 'secret' } } }, 'two');
+    logger.info(
+      { config: { redis: { url: 'redis://:secret@h', password: 'secret' }, http: { token: 'secret' } } },
+      'two',
+    );
     logger.warn({ error: new Error('cannot reach redis://u:secret@h') }, 'three');
   });
   assert.equal(lines.length, 3);
