@@ -81,6 +81,17 @@ export const integrityMutants: readonly Mutant[] = [
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'a resize takes nothing from the file' },
   },
   {
+    name: 'failed-doubling-kept',
+    file: 'src/freezer/table.ts',
+    text: 'this.#size = sizeBefore;',
+    replacement: '',
+    breaks: 'After the failed fsync of a doubled table, lookups call the sound keys of its new half corrupt.',
+    killer: {
+      file: 'test/freezer/resize-under-reads.test.ts',
+      test: 'are found when the fsync of a doubled table failed',
+    },
+  },
+  {
     name: 'chain-of-another-key-followed',
     file: 'src/freezer/reader.ts',
     text: 'const stray = this.#strayDamage(walk, record);',
