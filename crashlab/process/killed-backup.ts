@@ -14,7 +14,7 @@ import { judgeBackup, type Restored } from '../live/restored-shard.ts';
 import { expect, type Site } from '../live/site.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const killCount = 3;
+const killCount = 2;
 const receiptsMin = 60;
 /** Changes of files in the backup after which the kill comes, at most. */
 const changesMax = 14;
@@ -33,10 +33,14 @@ export const killedBackup: Experiment = liveExperiment({
     'soon as one ran to its end and at any time afterwards, never an older one than before, and what is restored from it ' +
     'has every receipt up to its checkpoint and is sound; a worker takes it over with `--trust-volume` and not without',
   leastWork: { cases: killCount + 3, operations: (killCount + 2) * receiptsMin },
-  // Few enough records that each restored shard is judged in a moment.
+  // Few enough records and sections that each restored shard is judged in a moment.
   site: () => ({
-    load: { laneCount: 12, valueBytesMax: 20_000 },
-    settings: { SYNC_INTERVAL_MS: '50', ENGINE_TABLE_INITIAL_SIZE: '1024' },
+    load: { laneCount: 8, valueBytesMax: 20_000 },
+    settings: {
+      SYNC_INTERVAL_MS: '50',
+      ENGINE_TABLE_INITIAL_SIZE: '1024',
+      ENGINE_VALUE_TARGET_SIZE: String(512 * 1024),
+    },
   }),
   act: async (site) => {
     const backups = new Backups(site);

@@ -1,13 +1,15 @@
+import { backupFile, readBackupManifest } from '../shard/backup-manifest.ts';
 import type { Envelope } from '../shard/envelope.ts';
 import { type Inspection, inspectShard } from '../shard/inspect.ts';
 import { countText, sizeText } from './amounts.ts';
 import { defineCommand, exitCodes } from './command.ts';
+import { backupDocument, backupPage } from './inspect-backup.ts';
 import { existingShard, pathOption } from './offline-shard.ts';
 import { configFrom, shardOptions } from './settings.ts';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
-  summary: 'shows checkpoint, sections, table and first records of a shard',
+  summary: 'shows checkpoint, sections, table and first records of a shard, or what a backup is of',
   description:
     'Reads what the files of a shard say about it. Changes and locks nothing, so a worker may run beside it; what it shows is then a moment ' +
     'old. To know whether all of it is sound, use verify.',
@@ -31,11 +33,19 @@ export const inspectCommand = defineCommand({
       line: 'permafrost inspect --path /mnt/snapshot/shard-0000',
       effect: 'see the state of a copy, whatever archive it is of',
     },
+    { line: 'permafrost inspect --path /backup/shard-0000', effect: 'see what a backup is of' },
     { line: 'permafrost inspect --sample 20 --json', effect: 'the same for a machine, with twenty records' },
   ],
   async run({ options }, terminal) {
     const config = configFrom(options, terminal.environment);
     const { directory, disk, settings } = await existingShard(config, options.path);
+    const backup = await readBackupManifest(disk, backupFile);
+    if (backup !== undefined) {
+      const { output } = terminal;
+      if (options.json) output.write(`${JSON.stringify(backupDocument(directory, backup), null, 2)}\n`);
+      else output.write(backupPage(directory, backup));
+      return exitCodes.done;
+    }
     const found = await inspectShard(disk, settings.engine, options.sample);
     const text = options.json ? `${JSON.stringify(document(directory, found), null, 2)}\n` : page(directory, found);
     terminal.output.write(text);

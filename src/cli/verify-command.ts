@@ -9,7 +9,7 @@ export const verifyCommand = defineCommand({
   summary: 'checks a shard that no worker runs: every checksum, every record reachable',
   description:
     'Reads all of a shard: every page, slot and value against its checksum, every record from its key, and all counts. The worker must be ' +
-    'stopped (to check a running shard, check a copy or snapshot of its volume). A shutdown that was cut short is recovered first, as a ' +
+    'stopped (to check a running one, back it up and restore the backup with --verify, or check a snapshot of its volume). A shutdown that was cut short is recovered first, as a ' +
     'worker would do it. Ends with 1 when something is damaged, and names file and place.',
   operands: {},
   options: { json: { kind: 'flag', summary: 'print the report as JSON' }, ...pathOption, ...shardOptions },

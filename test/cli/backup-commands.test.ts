@@ -55,6 +55,17 @@ test('a second backup copies what is new only, also while the shard is in use, a
   assert.match((await run(dataDir, ['inspect'])).text, /^Backup +last one \d{4}-/m);
 });
 
+test('inspect tells what a backup is of', async (context) => {
+  const { dataDir, backup } = await places(context);
+  await run(dataDir, ['backup', '--to', backup]);
+  const { status, text } = await run(dataDir, ['inspect', '--path', backup]);
+  assert.equal(status, 0);
+  assert.match(text, /^Backup +.*: of archive "main", shard 0, completed \d{4}-/m);
+  assert.match(text, /^Records +40 in 1 sections, /m);
+  const json = JSON.parse((await run(dataDir, ['inspect', '--path', backup, '--json'])).text);
+  assert.partialDeepStrictEqual(json, { directory: backup, backup: { recordCount, identity: { archive: 'main' } } });
+});
+
 test('a shard is named by its own directory too, whatever the settings say', async (context) => {
   const { dataDir, shard, backup } = await places(context);
   const other = await emptyDirectory(context);
