@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { basename, join, resolve } from 'node:path';
 import { messageOf, PermafrostError } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
+import { RecordPutter } from '../jobs/record-putter.ts';
 import type { Config } from '../service/config.ts';
 import { createLogger } from '../service/log.ts';
 import { type Service, startService } from '../service/service.ts';
@@ -147,10 +148,12 @@ class Start {
     if (tally.stopped !== undefined) this.#say('Stopped', messageOf(tally.stopped));
     this.#say('Receipts', `${latencyText(tally.receiptLatencies)}, each after the fsync of its records`);
     const back = await this.#readBack(client, sample.chosen);
-    for (const { commits, epoch, records } of service.status().shards) {
+    const { shards } = service.status();
+    for (const { shard, commits, epoch, records } of shards) {
+      const where = shards.length === 1 ? 'the archive' : `shard ${shard}`;
       this.#say(
         'Commits',
-        `${countText(commits)}, checkpoint epoch ${epoch}, ${countText(records)} records in the archive`,
+        `${countText(commits)}, checkpoint epoch ${epoch}, ${countText(records)} records in ${where}`,
       );
     }
     this.#say('Metrics', `http://${service.http.host}:${service.http.port}/metrics`);
@@ -169,12 +172,13 @@ class Start {
     );
     const progress = new Progress({ label: 'archiving', unit: 'records' }, notes, clock);
     const problems = new ProblemReport(notes, progress);
+    // Skips what is there, also where the archive has grown.
+    const putter = new RecordPutter(client, this.#lost.signal);
     const tally = await runPuts(
       source(),
       { ...putRunDefaults, valueBytesMax },
       {
-        put: async (records) =>
-          (await client.put(records, { ifExists: 'skip-same', signal: this.#lost.signal })).records,
+        put: (records) => putter.put(records),
         // Links are no records: that there are some is said once, by their count.
         problem: (kind, where, reason) => kind === 'failed' && problems.tell(kind, where, reason),
         archived: (record, { cursor }) => sample.add({ record, cursor }),
