@@ -4,11 +4,12 @@
  * It is replaced after each part, so it never names a part that is not whole; a run that is cut short goes on behind the
  * last one that it names.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../base/errors.ts';
 import type { ExportPlace } from '../shard/export.ts';
 import { CliError } from './cli-error.ts';
+import { durableRename } from './durable-rename.ts';
 
 export const exportManifestFile = 'permafrost-export.json';
 
@@ -61,7 +62,7 @@ export async function readExportManifest(directory: string): Promise<ExportManif
 export async function writeExportManifest(directory: string, manifest: ExportManifest): Promise<void> {
   const path = join(directory, exportManifestFile);
   await writeFile(`${path}.new`, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
-  await rename(`${path}.new`, path);
+  await durableRename(`${path}.new`, path);
 }
 
 /** A name that stays in the directory: what a manifest says is not trusted with paths. */

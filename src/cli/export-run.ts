@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { encodeCursor } from '../freezer/cursor.ts';
@@ -15,6 +15,7 @@ import { formatCursor } from '../protocol/cursor-text.ts';
 import { versionLabel } from '../queue/put-id.ts';
 import type { ExportPlace, ExportStep } from '../shard/export.ts';
 import { type Compression, compressors } from './compression.ts';
+import { durableRename } from './durable-rename.ts';
 
 /** One shard to export. */
 export interface ExportSource {
@@ -190,7 +191,7 @@ export async function writeLines(
       await rm(unfinished);
       return undefined;
     }
-    await rename(unfinished, path);
+    await durableRename(unfinished, path);
     return { bytes: size, sha256: digest.digest('hex') };
   } catch (error) {
     await rm(unfinished, { force: true });

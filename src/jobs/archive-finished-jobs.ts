@@ -117,10 +117,8 @@ export async function archiveFinishedJobs(
   const settings = settle(options);
   if (options.client === undefined && options.dryRun !== true)
     throw new JobsError('invalid-options', 'without a client only a dry run is possible');
-  const perSecond = options.jobsPerSecondMax;
-  const pace = new Pace(clock, perSecond && whole('jobsPerSecondMax', perSecond, 1, 1_000_000));
-  const interval = options.watchIntervalMs;
-  const watchIntervalMs = interval && whole('watchIntervalMs', interval, 1, 365 * dayMs);
+  const pace = new Pace(clock, wholeIfGiven('jobsPerSecondMax', options.jobsPerSecondMax, 1_000_000));
+  const watchIntervalMs = wholeIfGiven('watchIntervalMs', options.watchIntervalMs, 365 * dayMs);
   const timeoutMs = whole('connectTimeoutMs', options.connectTimeoutMs ?? 10_000, 1, dayMs);
   const redis = await QueueRedis.open(options.redis, clock, timeoutMs);
   try {
@@ -229,6 +227,10 @@ function addressesOf({ queue, prefix }: ArchiveJobsOptions): readonly QueueAddre
 
 function isList(queue: QueueRef | readonly QueueRef[]): queue is readonly QueueRef[] {
   return Array.isArray(queue);
+}
+
+function wholeIfGiven(option: string, value: number | undefined, max: number): number | undefined {
+  return value === undefined ? undefined : whole(option, value, 1, max);
 }
 
 function settle(options: ArchiveJobsOptions): PassSettings {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { storedKeyOf } from '../../src/protocol/record-key.ts';
+import { CommandRun } from './command-run.ts';
 import { archive, contentOf, damage, emptyDirectory, openShard, run } from './offline-archive.ts';
 
 /** What must survive: no text, all bytes, nothing, more than a line, keys that need escapes, several versions. */
@@ -135,6 +136,28 @@ test('into a directory it goes in parts with a list of them, and goes on behind 
   assert.equal(parts.map((part) => gunzipSync(part).toString()).join(''), whole);
   const third = await run(dataDir, words);
   assert.match(`${third.status} ${third.notes}`, /^3 .*the export in it is complete/);
+});
+
+test('an export that is killed goes on, and is whole in the end', async (context) => {
+  const dataDir = await archive(context);
+  const whole = (await run(dataDir, ['export', '-'])).text;
+  const target = join(await emptyDirectory(context), 'killed');
+  const environment = { PERMAFROST_DATA_DIR: dataDir, PERMAFROST_ENGINE_TABLE_INITIAL_SIZE: '64' };
+  const words = ['export', `${target}/`, '--part-bytes', '200', '--compress', 'none'];
+  const partNames = async () => (await readdir(target).catch(() => [])).filter((name) => name.endsWith('.ndjson'));
+  const command = new CommandRun(words, environment);
+  while ((await partNames()).length < 3);
+  await command.stop('SIGKILL');
+  const readList = async () => JSON.parse(await readFile(join(target, 'permafrost-export.json'), 'utf8'));
+  // On a machine that holds this process up it may have come to its end before.
+  if (!(await readList()).complete) {
+    const { status, notes } = await run(dataDir, words);
+    assert.equal(status, 0, notes);
+  }
+  const list = await readList();
+  const parts = await Promise.all(list.parts.map(({ file }: { file: string }) => readFile(join(target, file), 'utf8')));
+  assert.equal(parts.join(''), whole);
+  assert.equal((await readdir(target)).length, list.parts.length + 1);
 });
 
 test('a directory with something else, or an export of another volume, is refused', async (context) => {

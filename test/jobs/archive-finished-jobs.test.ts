@@ -382,6 +382,9 @@ suite('archiving the finished jobs of a queue', () => {
     ['a queue with a colon', { queue: 'a:b' }],
     ['no state', { states: [] }],
     ['half a job a second', { jobsPerSecondMax: 0.5 }],
+    ['no job a second', { jobsPerSecondMax: 0 }],
+    ['no time between two passes', { watchIntervalMs: 0 }],
+    ['no client', { client: undefined }],
     ['a negative age', { olderThanMs: -1 }],
   ];
   for (const [what, options] of wrong) {
