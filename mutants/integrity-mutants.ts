@@ -92,6 +92,14 @@ export const integrityMutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'rebuilt-digests-written-in-place',
+    file: 'src/shard/table-digests.ts',
+    text: 'return replaceFile(disk, tableDigestFile(of.checkpoint.epoch), encode(of, digests));',
+    replacement: 'return writeTableDigests(disk, of, digests);',
+    breaks: 'A rebuild that a crash cuts off leaves a sound shard without the digests that it needs.',
+    killer: { file: 'test/shard/table-digests.test.ts', test: 'a rebuild that is cut off while it writes the digests' },
+  },
+  {
     name: 'chain-of-another-key-followed',
     file: 'src/freezer/reader.ts',
     text: 'const stray = this.#strayDamage(walk, record);',

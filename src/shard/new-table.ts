@@ -3,7 +3,7 @@ import type { FreezerHooks } from '../freezer/hooks.ts';
 import { rebuildTable } from '../freezer/rebuild.ts';
 import { openCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
 import { type EngineSettings, freezerSettingsOf } from './engine-settings.ts';
-import { prepareTableDigests, writeTableDigests } from './table-digests.ts';
+import { prepareTableDigests, replaceTableDigests } from './table-digests.ts';
 
 /**
  * Makes the table, and its digests, anew from the key index, at the newest checkpoint. Nobody has the shard open. What of
@@ -23,7 +23,7 @@ export async function makeTable(
     if (file.newest.value.clean) await file.write(saved);
     const digests = await rebuildTable(disk, freezerSettingsOf(engine), saved.checkpoint, hooks);
     await prepareTableDigests(disk);
-    await writeTableDigests(disk, saved, digests);
+    await replaceTableDigests(disk, saved, digests);
     return saved;
   } finally {
     await file.close();

@@ -16,7 +16,7 @@ import type { Disk } from '../disk/disk.ts';
 import type { Checkpoint } from '../freezer/checkpoint.ts';
 import { HeadDigests } from '../freezer/head-digests.ts';
 import type { SavedCheckpoint } from './checkpoint-file.ts';
-import { readWhole } from './replace-file.ts';
+import { readWhole, replaceFile } from './replace-file.ts';
 import { damaged } from './shard-error.ts';
 
 /** Whose digests they are. */
@@ -60,6 +60,11 @@ export async function writeTableDigests(disk: Disk, of: DigestsOf, digests: Head
   } finally {
     await file.close();
   }
+}
+
+/** Puts them in the place of those that the newest checkpoint has: after a crash one of the two is there, whole. */
+export function replaceTableDigests(disk: Disk, of: DigestsOf, digests: HeadDigests): Promise<void> {
+  return replaceFile(disk, tableDigestFile(of.checkpoint.epoch), encode(of, digests));
 }
 
 /** The digests of a checkpoint. Missing, damaged or those of another one are `damaged`: the table is made anew. */

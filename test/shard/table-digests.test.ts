@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { silentLogger } from '../../src/base/logger.ts';
 import { HeadDigests } from '../../src/freezer/head-digests.ts';
 import type { SavedCheckpoint } from '../../src/shard/checkpoint-file.ts';
+import { rebuildShard } from '../../src/shard/rebuild.ts';
 import {
   prepareTableDigests,
   readTableDigests,
@@ -10,8 +12,9 @@ import {
   tableDigestFiles,
   writeTableDigests,
 } from '../../src/shard/table-digests.ts';
+import { mixSeed } from '../simulation/random.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
-import { openShard, put, settled } from './shard-harness.ts';
+import { FakeLock, openShard, put, settled, textOf, tinySettings } from './shard-harness.ts';
 
 const instance = '01234567-89ab-cdef-0123-456789abcdef';
 const tableSize = 256;
@@ -148,4 +151,39 @@ test('a shard makes a file of digests again that it does not need, and refuses w
   await assert.rejects(openShard(await without(tableDigestFile(epoch))), (error: Error) =>
     /permafrost rebuild/.test(error.message),
   );
+});
+
+test('a rebuild that is cut off while it writes the digests leaves a shard that opens', async () => {
+  const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`);
+  const { shard, disk, clock } = await openShard();
+  for (const [index, key] of keys.entries()) {
+    await settled(shard.put(put(`p${index}`, { [key]: key })), clock);
+    if (index % 3 === 0) clock.advance(tinySettings.syncIntervalMs);
+  }
+  assert.ok(
+    shard.freezer.tableSize > tinySettings.engine.tableInitialSize,
+    'chains are shared: a rebuild has other heads',
+  );
+  await settled(shard.close(), clock);
+  const rebuild = (on: SimulatedDisk) =>
+    rebuildShard({ disk: on, lock: new FakeLock(), clock, logger: silentLogger }, tinySettings);
+  const whole = disk.clone();
+  const steps: number[] = [];
+  whole.watchSteps((step, { path }) => {
+    if (path.startsWith('table-digests')) steps.push(step);
+  });
+  await rebuild(whole);
+  let states = 0;
+  for (const step of steps) {
+    const cut = disk.clone();
+    cut.failAt(step, 'crash-after');
+    await assert.rejects(rebuild(cut));
+    for (let seed = 0; seed < 4; seed++) {
+      const again = await openShard(cut.crash({ seed: mixSeed(step, seed) }));
+      for (const key of keys) assert.equal(await textOf(again.shard, key), `=${key}`);
+      await settled(again.shard.close(), again.clock);
+      states++;
+    }
+  }
+  assert.ok(states >= 20, `${states} states`);
 });
