@@ -33,6 +33,7 @@ COPY package.json README.md LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY config ./config
+COPY web ./web
 COPY tools/image ./
 # Commands beside the worker: `docker exec <container> permafrost inspect`.
 RUN chmod 0755 /app/dist/cli/main.js && ln -s /app/dist/cli/main.js /usr/local/bin/permafrost

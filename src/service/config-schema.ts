@@ -65,8 +65,13 @@ export const configSchema = {
     ),
   },
   http: {
-    host: setting('127.0.0.1', nonEmpty, 'Address of /metrics, /healthz and /readyz; 0.0.0.0 in a container.'),
+    host: setting(
+      '127.0.0.1',
+      nonEmpty,
+      'Address of /metrics, /healthz, /readyz and the status page; 0.0.0.0 in a container.',
+    ),
     port: setting(8410, integerBetween(0, 65_535), 'Port of it; 0 takes a free one.'),
+    statusPage: setting(true, [true, false], 'Whether there is a page for people at /, with its data in /status.json.'),
     token: secret('Bearer token that /metrics asks for; empty: none. Health is for probes and needs none.', token),
     tokenFile: setting('', text, 'File that holds the token, in place of http.token.'),
   },

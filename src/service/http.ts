@@ -6,6 +6,8 @@ import { assert } from '../base/assert.ts';
 /** One page. `body` is called at each request; a failure of it is answered with status 500 and no detail. */
 export interface HttpPage {
   readonly contentType: string;
+  /** Further headers. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Whether it is answered without the token, too: for probes, which cannot carry one. Default: no. */
   readonly isOpen?: boolean;
   body(): Promise<{ readonly status: number; readonly text: string }>;
@@ -22,6 +24,11 @@ const connectionsMax = 64;
 const requestTimeoutMs = 10_000;
 const headersTimeoutMs = 5000;
 const headerBytesMax = 8192;
+const everyHeader = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+};
 
 /** Where to listen, and the bearer token that pages ask for; none if empty. */
 export interface HttpAddress {
@@ -53,6 +60,7 @@ async function answer(
 ): Promise<void> {
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+  for (const [name, value] of Object.entries({ ...everyHeader, ...page?.headers })) response.setHeader(name, value);
   if (page === undefined) return send(response, 404, 'text/plain', 'not found\n', request);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');

@@ -4,6 +4,7 @@ import type { LookupOutcome } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
 import type { RedisWarning } from '../queue/redis-check.ts';
 import type { RedisTrouble } from '../queue/redis-trouble.ts';
+import { Activity } from './activity.ts';
 import type { DiskSpace } from './disk-watch.ts';
 
 /** What the gauges show of a shard; read at each scrape. */
@@ -52,6 +53,8 @@ const countBuckets = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000];
  * job ids or clients.
  */
 export class Metrics implements QueueObserver {
+  /** The same puts and lookups, for the status page. */
+  readonly activity = new Activity();
   readonly #registry = new Registry();
   readonly #records = this.#counter('archive_records_total', 'Records of acknowledged puts.', ['outcome']);
   readonly #bytes = this.#counter('archive_bytes_total', 'Bytes of payload that were stored.', []);
@@ -109,6 +112,7 @@ export class Metrics implements QueueObserver {
     for (const [outcome, count] of Object.entries(fact.counts)) this.#records.inc({ outcome }, count);
     this.#duplicates.inc(fact.counts.unchanged);
     this.#bytes.inc(fact.bytes);
+    this.activity.putStored(sumOf(Object.values(fact.counts)), fact.bytes, fact.waitS);
     if (fact.waitS >= 0 && Number.isFinite(fact.waitS)) this.#putWait.observe(fact.waitS);
   }
 
@@ -123,8 +127,11 @@ export class Metrics implements QueueObserver {
 
   lookupAnswered(fact: { counts: ReadonlyMap<LookupOutcome, number>; durationS: number }): void {
     for (const [outcome, count] of fact.counts) this.#lookups.inc({ outcome }, count);
-    this.#corrupt.inc({ file: 'unknown' }, fact.counts.get('corrupt') ?? 0);
+    const corrupt = fact.counts.get('corrupt') ?? 0;
+    this.#corrupt.inc({ file: 'unknown' }, corrupt);
+    this.activity.damageMet(corrupt);
     this.#lookupTime.observe(fact.durationS);
+    this.activity.lookupAnswered(sumOf(fact.counts.values()), fact.durationS);
   }
 
   lookupRefused(code: string): void {
@@ -144,6 +151,7 @@ export class Metrics implements QueueObserver {
   }
 
   scrubFound(file: 'key' | 'value'): void {
+    this.activity.damageMet(1);
     this.#corrupt.inc({ file });
   }
 
@@ -153,6 +161,7 @@ export class Metrics implements QueueObserver {
 
   checkpointPublished(epoch: number, lagS: number): void {
     this.#published.set(epoch);
+    this.activity.publishedEpoch = epoch;
     this.#publishLag.set(Math.max(0, lagS));
   }
 
@@ -229,6 +238,12 @@ export class Metrics implements QueueObserver {
   ): Gauge<L> {
     return new Gauge({ name: `permafrost_${name}`, help, labelNames, registers: [this.#registry], collect });
   }
+}
+
+function sumOf(counts: Iterable<number>): number {
+  let sum = 0;
+  for (const count of counts) sum += count;
+  return sum;
 }
 
 function ratioOf(facts: ShardFacts | undefined): number | undefined {

@@ -22,10 +22,13 @@ import { alivePage, type Health, readyPage } from './health.ts';
 import { type HttpPage, type HttpServer, serveHttp } from './http.ts';
 import { createLogger, type ServiceLogger } from './log.ts';
 import { metricsPage } from './metrics-page.ts';
+import { packageVersion } from './package-version.ts';
 import { RedisLink } from './redis-link.ts';
 import { ServiceError } from './service-error.ts';
 import { ownShards } from './shard-config.ts';
 import { type ShardStatus, ShardUnit, type StopOutcome } from './shard-unit.ts';
+import { statusData, statusPage, type WorkerView } from './status-page.ts';
+import { StatusRecorder, sampleCountMax, sampleIntervalS } from './status-recorder.ts';
 import { TopologyKeeper } from './topology-keeper.ts';
 
 export type { ShardStatus, StopOutcome } from './shard-unit.ts';
@@ -74,6 +77,8 @@ class WorkerService implements Service {
   readonly #diskWatch: DiskWatch;
   readonly #topology: TopologyKeeper;
   readonly #units: readonly ShardUnit[];
+  readonly #recorder: StatusRecorder;
+  readonly #startedMs: number;
   readonly #failure = Promise.withResolvers<Error>();
   #phase: 'starting' | 'serving' | 'stopping' = 'starting';
   #http: HttpServer | undefined;
@@ -101,7 +106,9 @@ class WorkerService implements Service {
       ...{ ...deps, link: this.#link, diskSpace: () => this.#diskWatch.space },
       failed: (error: ServiceError) => this.#failure.resolve(error),
     };
+    this.#startedMs = clock.monotonicMs();
     this.#units = ownShards(config).map((shard) => new ShardUnit({ ...config, shard }, unitDeps));
+    this.#recorder = new StatusRecorder(clock, this.#units);
   }
 
   get http(): { readonly host: string; readonly port: number } {
@@ -125,6 +132,7 @@ class WorkerService implements Service {
   async start(): Promise<void> {
     this.#logger.info({ config: maskedConfig(this.#config) }, 'worker-starting');
     this.#http = await this.#listen();
+    if (this.#config.http.statusPage) this.#recorder.start();
     const { runId } = await this.#link.start((facts) => {
       for (const unit of this.#units) unit.redisCameBack(facts.runId);
       void this.#topology.look();
@@ -147,6 +155,7 @@ class WorkerService implements Service {
       ),
       '/healthz': alivePage,
       '/readyz': readyPage(() => this.#health()),
+      ...(this.#config.http.statusPage ? { '/': statusPage(), '/status.json': statusData(() => this.#view()) } : {}),
     };
     try {
       return await serveHttp(this.#config.http, pages);
@@ -175,6 +184,19 @@ class WorkerService implements Service {
     });
   }
 
+  async #view(): Promise<WorkerView> {
+    const { archive, reasons, warnings } = await this.#health();
+    const space = this.#diskWatch.space;
+    return {
+      ...{ archive, reasons, warnings, version: packageVersion(), time: this.#clock.wallMs() },
+      uptimeS: (this.#clock.monotonicMs() - this.#startedMs) / 1000,
+      redisReachable: !reasons.includes('redis-unreachable'),
+      disk: space === undefined ? null : { freeBytes: space.free, sizeBytes: space.size, low: this.#diskWatch.low },
+      ...{ sampleIntervalS, sampleCountMax },
+      shards: this.#units.map((unit) => unit.view),
+    };
+  }
+
   /** Each step has its time; should one outlast it all the same, the process ends without it. */
   async #stopInTime(): Promise<StopOutcome> {
     const stopped = within(this.#clock, this.#config.closeDeadlineMs, this.#stop());
@@ -190,6 +212,7 @@ class WorkerService implements Service {
     this.#phase = 'stopping';
     this.#logger.info({ deadlineMs: closeDeadlineMs }, 'worker-stopping');
     this.#diskWatch.stop();
+    this.#recorder.stop();
     this.#topology.stop();
     this.#janitor.stop();
     const outcomes = await Promise.all(this.#units.map((unit) => unit.stop(leftMs)));

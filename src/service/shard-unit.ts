@@ -11,11 +11,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
+import { codeOf } from '../base/errors.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { compareEnds, journalStart } from '../journal/journal-end.ts';
 import { type ArchiveName, lookupQueueName, parseArchiveName, putQueueName } from '../protocol/names.ts';
 import { CheckpointPublisher, readPublished } from '../queue/checkpoint-publisher.ts';
-import { type JobCount, readJobCounts } from '../queue/job-counts.ts';
+import { readJobCounts } from '../queue/job-counts.ts';
 import { LookupConsumer } from '../queue/lookup-consumer.ts';
 import { PutConsumer } from '../queue/put-consumer.ts';
 import { ReceiptBatch } from '../queue/receipt-batch.ts';
@@ -35,10 +36,14 @@ import type { ShardHealth } from './health.ts';
 import type { ServiceLogger } from './log.ts';
 import { Metrics, type ShardFacts } from './metrics.ts';
 import { packageVersion } from './package-version.ts';
+import { PendingAge } from './pending-age.ts';
 import type { RedisLink } from './redis-link.ts';
 import { Scrubber } from './scrubber.ts';
 import { ServiceError } from './service-error.ts';
 import { shardDirectory, shardSettings } from './shard-config.ts';
+import { type QueueCounts, ShardHistory } from './shard-history.ts';
+import type { ShardView } from './status-page.ts';
+import { sampleCountMax } from './status-recorder.ts';
 import { UnsyncedAge } from './unsynced-age.ts';
 
 export interface ShardStatus {
@@ -88,6 +93,8 @@ export class ShardUnit {
   readonly #publisher: CheckpointPublisher;
   readonly #replies: ReplySender;
   readonly #unsynced: UnsyncedAge;
+  readonly #uncommitted: PendingAge;
+  readonly #history = new ShardHistory(sampleCountMax);
   /** The shard's directory for what goes on beside the shard. */
   readonly #side: NodeDisk;
   readonly #scrubber: Scrubber;
@@ -96,6 +103,7 @@ export class ShardUnit {
   #puts: PutConsumer | undefined;
   #lookups: LookupConsumer | undefined;
   #countersDoubted = false;
+  #lastFailure: string | undefined;
   #recoveryMs = 0;
   #recordsAtStart = 0;
   #recordsStored = 0;
@@ -110,6 +118,7 @@ export class ShardUnit {
     this.#logger = logger.child({ shard: config.shard });
     this.#log = new ThrottledLog(this.#logger, clock);
     this.#unsynced = new UnsyncedAge(clock);
+    this.#uncommitted = new PendingAge(clock);
     // Its reads are few and large: no thread for small ones.
     this.#side = new NodeDisk(shardDirectory(config), { readsBeforeThread: Number.POSITIVE_INFINITY });
     this.metrics = this.#makeMetrics();
@@ -143,6 +152,36 @@ export class ShardUnit {
     else if (this.#shard.state !== 'open') reasons.push(`shard-${this.#shard.state}`);
     if (this.#publisher.isFenced) reasons.push('fenced');
     return { shard: this.number, reasons, pauses: this.#pauses() };
+  }
+
+  /** This shard, for people. */
+  get view(): ShardView {
+    const { epoch, records, recoveryMs } = this.status;
+    const { reasons, pauses } = this.health;
+    const savedAtMs = this.#shard === undefined || epoch === 0 ? undefined : this.#shard.checkpoint.time;
+    const { publishedEpoch, damageCount } = this.metrics.activity;
+    return {
+      ...{ shard: this.number, state: this.#shard?.state ?? 'starting', reasons, pauses, epoch, records },
+      lastFailure: this.#lastFailure ?? null,
+      checkpointAgeS: savedAtMs === undefined ? null : Math.max(0, this.#deps.clock.wallMs() - savedAtMs) / 1000,
+      publishedEpoch: publishedEpoch ?? null,
+      unsyncedAgeS: this.#unsynced.seconds,
+      uncommittedPuts: this.#uncommitted.count,
+      uncommittedAgeS: this.#uncommitted.seconds,
+      tableBuckets: this.#shard?.freezer.tableSize ?? null,
+      recoveryS: recoveryMs / 1000,
+      waitingPuts: this.#history.newest('put', 'waiting'),
+      waitingLookups: this.#history.newest('lookup', 'waiting'),
+      refusedJobs: this.#history.newest('put', 'failed'),
+      damageMet: damageCount,
+      history: this.#history.series,
+    };
+  }
+
+  /** Takes a sample for the view of what happened in the last `elapsedS`. Never rejects. */
+  async sample(elapsedS: number): Promise<void> {
+    const interval = this.metrics.activity.take(elapsedS);
+    this.#history.add(interval, await this.#jobCounts().catch(() => []));
   }
 
   /** Recovers the shard and takes its lease. Rejects with the reason when the shard cannot be opened. */
@@ -252,8 +291,7 @@ export class ShardUnit {
     return {
       lookupMany: (questions) => shard.lookupMany(questions),
       put: (request) => {
-        const stored = shard.put(request);
-        return stored.then((result) => {
+        return this.#uncommitted.during(shard.put(request)).then((result) => {
           this.#unsynced.acknowledged();
           this.#recordsStored += result.records.filter(({ outcome }) => outcome === 'stored').length;
           return result;
@@ -268,6 +306,7 @@ export class ShardUnit {
 
   #shardChanged(state: ShardState, cause: Error | undefined): void {
     if (state === 'recovering' || state === 'disk-full') this.metrics.diskFailed();
+    if (cause !== undefined) this.#lastFailure = codeOf(cause) ?? cause.name;
     if (state === 'open') this.#puts?.intake.resume('shard');
     else this.#puts?.intake.pause('shard');
     if (state === 'failed') {
@@ -332,7 +371,7 @@ export class ShardUnit {
     };
   }
 
-  async #jobCounts(): Promise<readonly (JobCount & { readonly queue: string })[]> {
+  async #jobCounts(): Promise<QueueCounts> {
     const { link } = this.#deps;
     if (!(await link.answers())) return [];
     const put = await readJobCounts(link.connection, putQueueName(this.#archive, this.number));

@@ -98,6 +98,7 @@ describe('what the Dockerfile makes', () => {
       'package.json',
       'round-trip.mjs',
       'topology.mjs',
+      'web',
     ]);
     for (const name of Object.keys(manifest.dependencies)) assert.ok(existsSync(join(app, 'node_modules', name)), name);
     for (const name of Object.keys(manifest.devDependencies)) {
