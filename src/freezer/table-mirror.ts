@@ -1,6 +1,6 @@
 /**
  * A copy in memory of a table that is small enough, window by window as they are read, so that a put or a get of a warm
- * table asks the disk for nothing. A table that outgrew the limit has none and reads single buckets.
+ * table asks the disk for nothing. A table that outgrew the limit has none, and reads a window for a bucket.
  *
  * Invariant: a window that is here is what was written, but for buckets that are among the changed ones: it was held
  * against its digest and its checksums when it was read, and nothing that was read later is put over it.
