@@ -16,6 +16,8 @@
  */
 import { yieldToLoop } from '../base/yield.ts';
 import type { Blob } from '../blob/blob.ts';
+import { corruption } from '../blob/blob-error.ts';
+import { headerSize } from '../blob/header.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -54,12 +56,19 @@ export interface ScanResult {
   readonly digests: HeadDigests;
 }
 
+/** Buckets that are derived in memory, some hundred bytes each. A table that lost more is made anew, on disk. */
+const derivedMax = 2 ** 18;
+
 type Verdict = 'as-is' | 'mended' | 'derive';
 
 export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanResult> {
   const { tableSize } = request.checkpoint;
   const { windowBuckets } = request.digests ?? HeadDigests.ofEmpty(tableSize);
-  const found = new ScanFindings(request, new HeadDigests(windowBuckets, new Uint32Array(tableSize / windowBuckets)));
+  const found = new ScanFindings(
+    blob.path,
+    request,
+    new HeadDigests(windowBuckets, new Uint32Array(tableSize / windowBuckets)),
+  );
   const stepCount = Math.max(1, Math.floor(request.stepBytes / tableBytes(windowBuckets))) * windowBuckets;
   for (let first = 0; first < tableSize; first += stepCount) {
     const count = Math.min(stepCount, tableSize - first);
@@ -68,7 +77,7 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
     const copies = await readCopies(blob, first, count, tableSize);
     for (let index = 0; index < count; index += windowBuckets) {
       const [start, end] = [tableBytes(index), tableBytes(index + windowBuckets)];
-      found.take(blob.path, first + index, bytes.subarray(start, end), copies.subarray(start, end));
+      found.take(first + index, bytes.subarray(start, end), copies.subarray(start, end));
     }
     request.progress?.(first + count, tableSize, 'table scan');
     await yieldToLoop();
@@ -78,24 +87,26 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
 
 /** What is known so far, window by window. */
 class ScanFindings implements ScanResult {
+  readonly #file: string;
   readonly #request: ScanRequest;
   readonly digests: HeadDigests;
   readonly mended: MendedBucket[] = [];
   readonly underivable: MendedBucket[] = [];
   resizable = 0;
 
-  constructor(request: ScanRequest, digests: HeadDigests) {
+  constructor(file: string, request: ScanRequest, digests: HeadDigests) {
+    this.#file = file;
     this.#request = request;
     this.digests = digests;
   }
 
   /** Takes the window that begins with bucket `first`. */
-  take(file: string, first: number, bytes: Buffer, copies: Buffer): void {
+  take(first: number, bytes: Buffer, copies: Buffer): void {
     const indices = Array.from({ length: bytes.length / bucketSize }, (_, index) => index);
     const isUsed = (at: number): boolean => !isBlank(bytes, at) || !isBlank(copies, at);
     const verdicts = indices.map((index): Verdict => {
       const at = tableBytes(index);
-      return isUsed(at) ? judge(file, bytes, at, first + index, this.#request) : 'as-is';
+      return isUsed(at) ? judge(this.#file, bytes, at, first + index, this.#request) : 'as-is';
     });
     const isWrong = this.#isWrong(first, bytes, verdicts);
     for (const index of indices) {
@@ -112,11 +123,23 @@ class ScanFindings implements ScanResult {
     return verdicts.includes('derive') || digestOf(bytes) !== digests.of(digests.windowOf(first));
   }
 
+  #derive(bucket: MendedBucket): void {
+    if (this.underivable.length === derivedMax) {
+      throw corruption('table', {
+        file: this.#file,
+        offset: headerSize,
+        expected: `at most ${derivedMax} buckets to derive from the key index`,
+        found: 'more: the table as a whole has to be made anew',
+      });
+    }
+    this.underivable.push(bucket);
+  }
+
   #add(bucket: number, bytes: Buffer, at: number, verdict: Verdict): void {
     if (verdict !== 'as-is') {
       const copy = { bucket, bytes: Buffer.from(bytes.subarray(at, at + bucketSize)) };
       if (verdict === 'mended') this.mended.push(copy);
-      else this.underivable.push(copy);
+      else this.#derive(copy);
     }
     if (verdict === 'derive') return;
     const head = newestSlot(bytes, at);

@@ -216,6 +216,29 @@ test('a resize takes nothing from the file that the mirror knows better', async 
   await freezer.release();
 });
 
+test('a table that lost nearly everything is refused after a crash, in bounded memory', async () => {
+  const disk = new SimulatedDisk();
+  const large = { ...settings, tableInitialSize: 2 ** 19 };
+  const freezer = await Freezer.open(disk, large, { kind: 'create' });
+  await freezer.put(key('a'), 1);
+  const checkpoint = await freezer.sync();
+  const { windowBuckets, words } = freezer.tableState.digests ?? assert.fail('no digests');
+  await freezer.release();
+  const start = (digests: HeadDigests): FreezerStart => ({
+    kind: 'roll-forward',
+    checkpoint,
+    table: { initialSize: large.tableInitialSize, digests },
+  });
+  const lost = words.map((word) => word + 1);
+  await assert.rejects(Freezer.open(disk, large, start(new HeadDigests(windowBuckets, lost))), {
+    code: 'corruption',
+    message: /made anew/,
+  });
+  const again = await Freezer.open(disk, large, start(new HeadDigests(windowBuckets, words)));
+  assert.equal(await again.get({ key: key('a') }), 1);
+  await again.release();
+});
+
 test('digests of another size than the checkpoint says are refused', async () => {
   const { disk, checkpoint, table } = await filled(1);
   const digests = HeadDigests.ofEmpty(checkpoint.tableSize * 2);
