@@ -63,7 +63,7 @@ export const exportCommand = defineCommand({
   ],
   async run({ operands, options }, terminal) {
     const config = configFrom(options, terminal.environment);
-    const bounds = { fromMs: timeOf('from', options.from), toMs: timeOf('to', options.to) };
+    const bounds = boundsOf(options.from, options.to);
     const shards = await shardsOf(config, options.path, options.shard !== undefined);
     const progress = new ExportProgress(terminal);
     const sources = shards.map((shard) => sourceOf(shard, terminal, progress));
@@ -91,15 +91,31 @@ function statusOf(progress: ExportProgress, terminal: Terminal): ExitCode {
   return progress.counts.lost > 0 ? exitCodes.negative : exitCodes.done;
 }
 
-/** Milliseconds of an ISO time, or of a number of them. */
+function boundsOf(from: string | undefined, to: string | undefined): ExportBounds {
+  const bounds = { fromMs: timeOf('from', from), toMs: timeOf('to', to) };
+  if (bounds.fromMs !== undefined && bounds.toMs !== undefined && bounds.toMs <= bounds.fromMs)
+    throw new UsageError('invalid-option', `--to must be later than --from, not '${to}'`);
+  return bounds;
+}
+
+/** Milliseconds of a number of them, a day (UTC), or a time with its zone. */
 function timeOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const ms = /^\d{12,}$/.test(text) ? Number(text) : Date.parse(text);
+  const ms = /^\d{12,}$/.test(text) ? Number(text) : isoMs(text);
   if (Number.isSafeInteger(ms)) return ms;
   throw new UsageError(
     'invalid-option',
     `--${option} must be a time such as 2031-04-01 or 2031-04-01T12:00:00Z, not '${text}'`,
   );
+}
+
+/** NaN for what is none. Checked here, since Date.parse makes times of almost anything: 'part 1', or the 30th of February. */
+function isoMs(text: string): number {
+  const [, day] = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.exec(text) ?? [];
+  if (day === undefined) return Number.NaN;
+  const midnightMs = Date.parse(day);
+  const isDay = Number.isFinite(midnightMs) && new Date(midnightMs).toISOString().startsWith(day);
+  return isDay ? Date.parse(text) : Number.NaN;
 }
 
 /** The shard that was named, or every one of the data directory. */

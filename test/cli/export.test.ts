@@ -98,8 +98,22 @@ test('bounds of time leave out what was archived before or after', async (contex
   );
   const to = await run(dataDir, ['export', '-', '--to', `${middle}`]);
   assert.equal(parsed(to.text).length, lines.length - expected.length);
-  const wrong = await run(dataDir, ['export', '-', '--to', 'tomorrow']);
-  assert.match(`${wrong.status} ${wrong.notes}`, /^2 .*--to must be a time/);
+});
+
+test('a bound that is no time, is no day of the calendar, names no zone, or lies behind the other is refused', async (context) => {
+  const dataDir = await oddArchive(context);
+  const day = '2031-04-01';
+  const wrong = ['tomorrow', '5', 'part 1', '1/2/2031', '2031-02-30', `${day}T12:00`, `${day} 12:00`, `${day}T24:01Z`];
+  for (const time of wrong) {
+    const { status, notes } = await run(dataDir, ['export', '-', '--to', time]);
+    assert.match(`${status} ${notes}`, /^2 .*--to must be a time/, time);
+  }
+  for (const time of [day, `${day}T12:00Z`, `${day}T12:00:00.5+02:00`]) {
+    const { status, notes } = await run(dataDir, ['export', '-', '--to', time]);
+    assert.match(`${status} ${notes}`, /^0 10 records exported/, time);
+  }
+  const swapped = await run(dataDir, ['export', '-', '--from', day, '--to', '2031-03-31']);
+  assert.match(`${swapped.status} ${swapped.notes}`, /^2 .*--to must be later than --from/);
 });
 
 test('a damaged record is told, the others are exported, and the end is 1', async (context) => {
