@@ -10,6 +10,16 @@
 {{- if and (not .Values.redis.url) (or .Values.redis.username .Values.redis.tls.caSecret) -}}
 {{- fail "redis.username and redis.tls.caSecret are for an existing Redis: set redis.url, or leave them empty for the bundled one" -}}
 {{- end -}}
+{{- range $name := list (include "permafrost.fullname" .) (include "permafrost.name" .) -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "%s cannot be a part of names in Kubernetes: small letters, digits and hyphens, a letter first. Set fullnameOverride or nameOverride, or take another release name" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if regexMatch "^PERMAFROST_(CONFIG|ARCHIVE|SHARDS?|DATA_DIR|CLOSE_DEADLINE_MS|REDIS_URL|HTTP_HOST|HTTP_PORT)$" .name -}}
+{{- fail (printf "extraEnv must not hold %s, which the chart sets itself: all pods would have the same one, and the jobs another" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (int .Values.topology.putShards) (int .Values.shards) -}}
 {{- fail (printf "topology.putShards (%d) must not be more than shards (%d)" (int .Values.topology.putShards) (int .Values.shards)) -}}
 {{- end -}}

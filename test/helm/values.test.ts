@@ -96,6 +96,10 @@ describe('values', () => {
     ['redis.username=archive', /for an existing Redis/],
     ['redis.tls.caSecret=ca', /for an existing Redis/],
     ['topology.putShards=2', /must not be more than shards/],
+    ['fullnameOverride=Cold_Store', /Cold_Store cannot be a part of names/],
+    ['nameOverride=-cold', /-cold cannot be a part of names/],
+    ['extraEnv[0].name=PERMAFROST_SHARD', /extraEnv must not hold PERMAFROST_SHARD/],
+    ['extraEnv[0].name=PERMAFROST_REDIS_URL', /extraEnv must not hold PERMAFROST_REDIS_URL/],
   ];
   for (const [values, why] of refused) {
     chartTest(`with ${values} are refused, and told why`, () => {
