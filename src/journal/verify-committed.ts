@@ -45,6 +45,16 @@ export async function verifyClean(
     if (line.section < place.section) await verifySizes(files, line);
   }
   const end = await endAt(files, place);
+  const own = sealed?.find(({ section }) => section === place.section);
+  if (own !== undefined && own.valueBytes !== end.valueBytes) {
+    const path = files.values.path(place.section);
+    throw sectionDamage(
+      path,
+      0,
+      `values up to ${own.valueBytes}`,
+      `a last record whose value ends at ${end.valueBytes}`,
+    );
+  }
   if (end.keyBytes > 0) await verifySizes(files, end);
   return end;
 }

@@ -183,7 +183,8 @@ function startOf(files: StoreFiles, engine: EngineSettings, found: FoundTable): 
   const table = { ...saved.table, digests: found.digests };
   const sealed = files.manifest.ends;
   const unchanged = saved.tableBytes === found.bytes && saved.resizeFrequency === engine.tableResizeFrequency;
-  if (clean && !otherUnreadable && unchanged) return { kind: 'clean', checkpoint, table, sealed };
+  if (clean && !otherUnreadable && unchanged)
+    return { kind: 'clean', checkpoint, table, sealed: [...sealed, endOf(saved)] };
   const mark = files.mark.newest.value;
   const markHelps = compareEnds(mark, endOf(saved)) > 0;
   return { kind: 'roll-forward', checkpoint, table, sealed, mark: markHelps ? mark : undefined };

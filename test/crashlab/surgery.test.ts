@@ -32,6 +32,14 @@ describe('an operation on the files of a shard', () => {
       assert.equal(end.kind === 'whole' ? shortfallOf(end.work, experiment.leastWork) : '', undefined);
     });
   }
+
+  test('a section of a twin of the shard, in the place of the growing one, is refused', async (t) => {
+    const experiment = surgeryExperiments.find(({ name }) => name === 'closed-moves');
+    assert.ok(experiment !== undefined);
+    const end = await thread.run(experiment, { seed: 1_788_307_403, directory: '', signal });
+    t.diagnostic(JSON.stringify(end));
+    assert.equal(end.kind, 'whole');
+  });
 });
 
 describe('the surgery notices', () => {

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../../src/freezer/checkpoint.ts';
 import { Freezer } from '../../src/freezer/freezer.ts';
 import { rebuildTable } from '../../src/freezer/rebuild.ts';
 import type { FreezerSettings } from '../../src/freezer/settings.ts';
-import type { TableState } from '../../src/freezer/start.ts';
+import type { FreezerStart, TableState } from '../../src/freezer/start.ts';
 import { slotSize } from '../../src/freezer/table-entry.ts';
 import { type JournalEnd, journalStart } from '../../src/journal/journal-end.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
@@ -329,4 +329,24 @@ test('an epoch that was interrupted leaves no trace in the table', async () => {
   });
   assert.equal(await rolled.get({ key: key('key3') }), 103);
   await Promise.all([again.close(), rolled.close(), freezer.release()]);
+});
+
+test('a clean opening refuses a growing section whose values end elsewhere than at the checkpoint', async () => {
+  const disk = new SimulatedDisk();
+  const freezer = await Freezer.open(disk, namedSettings, { kind: 'create' });
+  await freezer.putMany([1, 2, 3].map((number) => ({ key: key(`key${number}`), value: number })));
+  const checkpoint = await freezer.sync();
+  const { tableState: table, committed } = freezer;
+  await freezer.release();
+  const startWith = (valueBytes: number): FreezerStart => ({
+    kind: 'clean',
+    checkpoint,
+    table,
+    sealed: [{ ...committed, valueBytes }],
+  });
+  const again = await Freezer.open(disk, namedSettings, startWith(committed.valueBytes));
+  assert.equal(await again.get({ key: key('key2') }), 2);
+  await again.release();
+  for (const valueBytes of [committed.valueBytes - 1, committed.valueBytes + 1])
+    await assert.rejects(Freezer.open(disk, namedSettings, startWith(valueBytes)), { code: 'corruption' });
 });
