@@ -2,6 +2,7 @@ import { present } from '../base/assert.ts';
 import { codeOf } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
 import { ClientError } from '../client/client-error.ts';
+import type { LookupAnswer } from '../client/lookups.ts';
 import type { RecordReceipt } from '../client/puts.ts';
 import type { ClientRecord } from '../client/record.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -35,11 +36,19 @@ export class RecordPutter {
         this.#severalHomes = true;
       }
     }
-    const known = await this.#same(records);
-    const fresh = records.filter((_, index) => known[index] === undefined);
+    const versions = await this.#versions(records);
+    const fresh = versions.flatMap((version, index) =>
+      version.kept === undefined && versions.indexOf(version) === index ? present(records[index], 'a record') : [],
+    );
     const stored = fresh.length === 0 ? [] : await this.#send(fresh, 'append');
     let next = 0;
-    return known.map((receipt) => receipt ?? present(stored[next++], 'a receipt'));
+    return versions.map((version) => {
+      if (version.kept !== undefined) return version.kept;
+      const receipt = present(stored[next++], 'a receipt');
+      // Those of the same value that come right behind it find it there.
+      version.kept = { ...receipt, outcome: 'unchanged' };
+      return receipt;
+    });
   }
 
   async #send(records: readonly ClientRecord[], ifExists: 'skip-same' | 'append'): Promise<readonly RecordReceipt[]> {
@@ -47,18 +56,32 @@ export class RecordPutter {
     return receipt.records;
   }
 
-  /** A receipt for each record whose key has the same value already. */
-  async #same(records: readonly ClientRecord[]): Promise<readonly (RecordReceipt | undefined)[]> {
+  /** The version that each record is: the one before it, in the archive or among the records, if that has the same value. */
+  async #versions(records: readonly ClientRecord[]): Promise<readonly Version[]> {
     const keys = records.map(({ key }) => key);
     const answers = await this.#client.lookupMany(keys, { signal: this.#signal });
+    const newest = new Map<string, Version>();
     return records.map(({ key, value }, index) => {
-      const answer = present(answers[index], 'an answer');
-      if (answer.outcome === 'missing') return undefined;
-      if (answer.outcome !== 'found') throw answer.error;
-      if (!answer.value.equals(Buffer.from(value))) return undefined;
-      return { key, cursor: answer.cursor ?? '', outcome: 'unchanged' };
+      const before = newest.get(key) ?? versionOf(key, present(answers[index], 'an answer'));
+      const bytes = Buffer.from(value);
+      const version = before?.value.equals(bytes) === true ? before : { value: bytes, kept: undefined };
+      newest.set(key, version);
+      return version;
     });
   }
+}
+
+/** One version of a key. */
+interface Version {
+  readonly value: Buffer;
+  /** The receipt of a record that has this value again; undefined until the version is stored. */
+  kept: RecordReceipt | undefined;
+}
+
+function versionOf(key: string, answer: LookupAnswer): Version | undefined {
+  if (answer.outcome === 'missing') return undefined;
+  if (answer.outcome !== 'found') throw answer.error;
+  return { value: answer.value, kept: { key, cursor: answer.cursor ?? '', outcome: 'unchanged' } };
 }
 
 /** Whether the records are the reason, not the surroundings: trying them again cannot help, and others may do well. */

@@ -46,6 +46,17 @@ test('where the archive cannot compare, the putter does: what is there already i
   assert.deepEqual(client.puts, ['skip-same: a', 'append: a', 'append: b', 'append: a']);
 });
 
+test('versions of one key that come together are compared with each other, and the last one is the newest', async () => {
+  const client = new SeveralHomes();
+  const putter = new RecordPutter(client);
+  const outcomes = async (...values: string[]) =>
+    (await putter.put(values.map((value) => ({ key: 'a', value })))).map(({ outcome }) => outcome);
+  assert.deepEqual(await outcomes('one', 'one', 'two'), ['stored', 'unchanged', 'stored']);
+  assert.deepEqual(await outcomes('one', 'two'), ['stored', 'stored']);
+  assert.deepEqual(await outcomes('two', 'one', 'two'), ['unchanged', 'stored', 'stored']);
+  assert.equal(client.stored.get('a')?.toString(), 'two');
+});
+
 test('another refusal is passed on', async () => {
   const client = new SeveralHomes();
   client.put = () => Promise.reject(new ClientError('refused', 'no', { details: { reason: 'limit-exceeded' } }));
