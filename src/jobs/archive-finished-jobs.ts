@@ -209,7 +209,7 @@ class Archiver {
 }
 
 const messages: Readonly<Partial<Record<StayReason, string>>> = {
-  refused: 'its id is not UTF-8',
+  refused: 'its id is not UTF-8, or the time at which it ended is no number',
   unconfirmed: 'the archive did not give it back after its receipt',
 };
 

@@ -47,7 +47,7 @@ export function encodeIndex({ address, id, finishedOn }: JobIndex): string {
 export function decodeIndex(value: Buffer, address: QueueAddress, id: string): JobIndex {
   const found = membersOf(value, address, id, 'bullmq-job-index');
   const { finishedOn } = found;
-  if (!Array.isArray(finishedOn) || !finishedOn.every((time) => Number.isSafeInteger(time)))
+  if (!Array.isArray(finishedOn) || !finishedOn.every((time) => Number.isFinite(time)))
     throw damaged('its index names no times');
   return { address, id, finishedOn };
 }

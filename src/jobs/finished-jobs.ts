@@ -104,6 +104,8 @@ export class FinishedJobs {
     const verdict = textOf(word);
     if (verdict === 'large') return undefined;
     if (verdict !== 'ok') return { kind: 'stays', id, reason: verdict as StayReason };
+    // An infinite score: JSON has no such number.
+    if (!Number.isFinite(Number(textOf(score)))) return { kind: 'stays', id, reason: 'refused' };
     const job: JobSnapshot = {
       id,
       state: this.#state,

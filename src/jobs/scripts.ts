@@ -46,6 +46,14 @@ local function contents(jobKey)
   }
 end
 
+local function sizeOf(found)
+  local size = 0
+  for _, list in ipairs(found) do
+    for _, text in ipairs(list) do size = size + #text end
+  end
+  return size
+end
+
 local function ordered(pairsOfHash)
   local names, values, list = {}, {}, {}
   for i = 1, #pairsOfHash, 2 do
@@ -83,7 +91,8 @@ return { bound, redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCOR
 
 /**
  * KEYS: job, set, schedulers. ARGV: id, bytes above which the job is only measured.
- * Gives `ok`, score, digest and contents; or the reason to stay; or `large` and the bytes.
+ * Gives `ok`, score, digest and contents; or the reason to stay; or `large` and the bytes: a first look at what is cheap to
+ * measure spares Redis the copy of most jobs that are.
  */
 export const readScript = `${prelude}
 local free, word = standing(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
@@ -94,6 +103,8 @@ for _, field in ipairs({ 'data', 'returnvalue', 'stacktrace', 'progress', 'faile
 end
 if size + 100 * call('LLEN', KEYS[1] .. ':logs') > tonumber(ARGV[2]) then return { 'large', tostring(size) } end
 local found = contents(KEYS[1])
+size = sizeOf(found)
+if size > tonumber(ARGV[2]) then return { 'large', tostring(size) } end
 return { 'ok', word, digest(found), found[1], found[2], found[3], found[4], found[5] }
 `;
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, suite, test } from 'node:test';
 import { type ArchiveJobsOptions, archiveFinishedJobs } from '../../src/jobs/archive-finished-jobs.ts';
+import { findJob } from '../../src/jobs/job-finder.ts';
 import { stayReasons } from '../../src/jobs/job-snapshot.ts';
+import { queueAddress } from '../../src/jobs/queue-address.ts';
 import { ArchiveSite } from './archive-site.ts';
 
 suite('archiving the finished jobs of a queue', () => {
@@ -249,6 +251,33 @@ suite('archiving the finished jobs of a queue', () => {
     const document = Buffer.concat(values);
     assert.equal(document.length, size);
     assert.equal(JSON.parse(document.toString()).returnvalue, large);
+  });
+
+  test('counts the bytes of logs, and of what children left, when it tells how large a job is', async () => {
+    const line = 'x'.repeat(400_000);
+    await site.finish('talk', [{ data: { logs: [line, line, line] }, opts: { jobId: 'talk' } }]);
+    await site.redis.hset('bull:talk:talk', 'data', '{}');
+    const stays = { 'too-large': 1 };
+    assert.partialDeepStrictEqual(await archive('talk', { jobBytesMax: 1_000_000 }), { archivedCount: 0, stays });
+    await site.redis.del('bull:talk:talk:logs');
+    await site.redis.hset('bull:talk:talk:processed', {
+      'bull:child:1': line,
+      'bull:child:2': line,
+      'bull:child:3': line,
+    });
+    assert.partialDeepStrictEqual(await archive('talk', { jobBytesMax: 1_000_000 }), { archivedCount: 0, stays });
+    assert.partialDeepStrictEqual(await archive('talk'), { archivedCount: 1, removedCount: 1 });
+  });
+
+  test('finds again what ended between two milliseconds, and leaves alone what ended at no time', async () => {
+    await site.redis.hset('bull:times:half', { name: 'n', data: '{}', opts: '{}' });
+    await site.redis.zadd('bull:times:completed', '1700000000000.5', 'half');
+    assert.partialDeepStrictEqual(await archive('times'), { removedCount: 1 });
+    const found = await findJob(site.client, queueAddress('times'), 'half');
+    assert.equal(found?.end.finishedOn, 1_700_000_000_000.5);
+    await site.redis.hset('bull:times:never', { name: 'n', data: '{}', opts: '{}' });
+    await site.redis.zadd('bull:times:completed', '-inf', 'never');
+    assert.partialDeepStrictEqual(await archive('times'), { archivedCount: 0, stays: { refused: 1 } });
   });
 
   test('keeps an id whole that is too long for a key', async () => {
