@@ -3,7 +3,7 @@ import type { Envelope } from '../shard/envelope.ts';
 import { type Inspection, inspectShard } from '../shard/inspect.ts';
 import { countText, sizeText } from './amounts.ts';
 import { defineCommand, exitCodes } from './command.ts';
-import { backupDocument, backupPage } from './inspect-backup.ts';
+import { backupDocument, backupPage, refuseUnfinishedBackup } from './inspect-backup.ts';
 import { existingShard, pathOption } from './offline-shard.ts';
 import { configFrom, shardOptions } from './settings.ts';
 
@@ -46,6 +46,7 @@ export const inspectCommand = defineCommand({
       else output.write(backupPage(directory, backup));
       return exitCodes.done;
     }
+    await refuseUnfinishedBackup(directory, disk);
     const found = await inspectShard(disk, settings.engine, options.sample);
     const text = options.json ? `${JSON.stringify(document(directory, found), null, 2)}\n` : page(directory, found);
     terminal.output.write(text);

@@ -66,6 +66,16 @@ test('inspect tells what a backup is of', async (context) => {
   assert.partialDeepStrictEqual(json, { directory: backup, backup: { recordCount, identity: { archive: 'main' } } });
 });
 
+test('inspect does not take a backup that never ended for a damaged shard', async (context) => {
+  const { dataDir, shard, backup } = await places(context);
+  await damage(dataDir);
+  assert.equal((await run(dataDir, ['backup', '--to', backup])).status, 1);
+  const { status, notes } = await run(dataDir, ['inspect', '--path', backup]);
+  assert.match(`${status} ${notes}`, /^3 .*holds no complete backup, .*\(backup-incomplete\)/);
+  await rm(join(shard, 'identity.json'));
+  assert.match((await run(dataDir, ['inspect'])).notes, /identity\.json: the file is missing.*\(damaged\)/);
+});
+
 test('a shard is named by its own directory too, whatever the settings say', async (context) => {
   const { dataDir, shard, backup } = await places(context);
   const other = await emptyDirectory(context);
