@@ -199,13 +199,14 @@ function decodeSlot<T>(path: string, format: SlotFormat<T>, bytes: Buffer): Slot
   if (bytes.length < payloadEnd + crcSize) return undefined;
   if (crc32c(bytes.subarray(0, payloadEnd)) !== bytes.readUInt32BE(payloadEnd)) return undefined;
   const version = bytes.readUInt16BE(versionAt);
-  if (version !== format.version || payloadEnd !== payloadAt + format.payloadSize) {
+  const payloadSize = payloadEnd - payloadAt;
+  if (version !== format.version || payloadSize !== format.payloadSize) {
+    const found = `version ${version} with ${payloadSize} bytes`;
+    const expected = `version ${format.version} with ${format.payloadSize}`;
     throw new ShardError(
       'version-unknown',
-      `${path}: version ${version} found, ${format.version} expected; use the version that wrote it`,
-      {
-        details: { path, found: version, expected: format.version },
-      },
+      `${path}: ${found} found, ${expected} expected; use the version that wrote it`,
+      { details: { path, found: version, expected: format.version } },
     );
   }
   return { value: format.decode(bytes.subarray(payloadAt, payloadEnd)), sequence: readU64(bytes, sequenceAt) };

@@ -90,6 +90,14 @@ describe('a two-slot file', () => {
     await assert.rejects(newestIn(disk), { code: 'version-unknown' });
   });
 
+  test('says what is unknown of a file of this version whose payload has another size', async () => {
+    const disk = await written([1]);
+    const file = await TwoSlotFile.create(disk, path, { ...format, payloadSize: format.payloadSize + 1 }, 5);
+    await file.close();
+    const sizes = new RegExp(`with ${format.payloadSize + 1} bytes found, .* with ${format.payloadSize} expected`);
+    await assert.rejects(newestIn(disk), { code: 'version-unknown', message: sizes });
+  });
+
   test('holds the old or the new value after a crash at any point of a write', async () => {
     const before = await written([1, 2, 3]);
     const stepCount = 2;
