@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import type { RedisAddress, RedisClusterAddress } from '../client/settings.ts';
+import { tlsOptions } from '../queue/connection.ts';
 import type { Config } from '../service/config.ts';
 import { CliError } from './cli-error.ts';
 import { UsageError } from './command.ts';
@@ -16,8 +17,9 @@ export const queueRedisOption = {
 
 /** The URL, or what it says together with what the other settings add to it. */
 export function redisAddress({ redis }: Config): string | RedisAddress {
-  if (redis.username === '' && redis.password === '' && redis.tlsCaFile === '') return redis.url;
   const url = new URL(redis.url);
+  const isPlain = url.protocol === 'redis:' || Object.keys(tlsOptions(redis)).length === 0;
+  if (redis.username === '' && redis.password === '' && isPlain) return redis.url;
   const database = url.pathname.slice(1);
   return {
     host: url.hostname,
@@ -25,13 +27,13 @@ export function redisAddress({ redis }: Config): string | RedisAddress {
     username: redis.username || decodeURIComponent(url.username),
     password: redis.password || decodeURIComponent(url.password),
     ...(database === '' ? {} : { db: Number(database) }),
-    ...(url.protocol === 'rediss:' ? { tls: redis.tlsCaFile === '' ? {} : { ca: readFileSync(redis.tlsCaFile) } } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: tlsOptions(redis) } : {}),
   };
 }
 
 /** The archive's Redis: one server, or the nodes of a cluster. */
 export function archiveAddress(config: Config): string | RedisAddress | RedisClusterAddress {
-  const { clusterNodes, url, username, password, tlsCaFile } = config.redis;
+  const { clusterNodes, url, username, password } = config.redis;
   if (clusterNodes === '') return redisAddress(config);
   const nodes = clusterNodes.split(',').map((node) => {
     const { hostname, port } = new URL(`redis://${node}`);
@@ -44,7 +46,7 @@ export function archiveAddress(config: Config): string | RedisAddress | RedisClu
     nodes,
     ...(name === '' ? {} : { username: name }),
     ...(word === '' ? {} : { password: word }),
-    ...(given.protocol === 'rediss:' ? { tls: tlsCaFile === '' ? {} : { ca: readFileSync(tlsCaFile) } } : {}),
+    ...(given.protocol === 'rediss:' ? { tls: tlsOptions(config.redis) } : {}),
   };
 }
 

@@ -1,20 +1,30 @@
 import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import { QueueError } from './queue-error.ts';
 
 /** A server, or a cluster of them. */
 export type RedisConnection = Redis | Cluster;
 
+/** What a `rediss://` connection takes beside the address. Strings that are empty count as not given. */
+export interface TlsSettings {
+  /** PEM file with the authority of the server; without it, those that Node.js knows. */
+  readonly tlsCaFile: string;
+  /** PEM files with which we say who we are, for a server that asks. */
+  readonly tlsCertFile?: string;
+  readonly tlsKeyFile?: string;
+  /** Name in the server's certificate, where it is not the host of the address. */
+  readonly tlsServerName?: string;
+}
+
 /** Where Redis is. Strings that are empty count as not given. */
-export interface RedisSettings {
+export interface RedisSettings extends TlsSettings {
   /** `redis://` or `rediss://`, with user, password and database if need be. */
   readonly url: string;
   readonly username: string;
   readonly password: string;
-  /** PEM file with the authority of a `rediss://` server. */
-  readonly tlsCaFile: string;
   /** Nodes of a Redis Cluster, as in `host:port,host:port`: in place of the URL's host and port. */
   readonly clusterNodes?: string;
 }
@@ -27,6 +37,9 @@ const clusterRetryDelayMs = 200;
 const clusterAttemptCountMax = 1_000_000;
 /** Retry strategies of connections that were dropped. BullMQ's copies of a connection share its strategy. */
 const givenUp = new WeakSet<object>();
+
+/** Codes of OpenSSL and Node.js for a certificate that one of the two sides does not take. */
+const distrust = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_CERT_|ERR_SSL_.*ALERT)/;
 
 /** The URL as it may be shown: the password is masked. */
 export function shownUrl(url: string): string {
@@ -106,16 +119,28 @@ function fromUrl(text: string): Pick<RedisOptions, 'username' | 'password' | 'tl
 }
 
 function identity(settings: RedisSettings): Pick<RedisOptions, 'username' | 'password' | 'tls'> {
+  const tls = tlsOptions(settings);
   return {
     ...(settings.username === '' ? {} : { username: settings.username }),
     ...(settings.password === '' ? {} : { password: settings.password }),
-    ...(settings.tlsCaFile === '' ? {} : { tls: { ca: readFileSync(settings.tlsCaFile) } }),
+    ...(Object.keys(tls).length === 0 ? {} : { tls }),
+  };
+}
+
+/** What the files hold, as a TLS connection takes it. They are read now: whoever replaces them starts us again. */
+export function tlsOptions(settings: TlsSettings): ConnectionOptions {
+  const { tlsCaFile, tlsCertFile = '', tlsKeyFile = '', tlsServerName = '' } = settings;
+  return {
+    ...(tlsCaFile === '' ? {} : { ca: readFileSync(tlsCaFile) }),
+    ...(tlsCertFile === '' ? {} : { cert: readFileSync(tlsCertFile) }),
+    ...(tlsKeyFile === '' ? {} : { key: readFileSync(tlsKeyFile) }),
+    ...(tlsServerName === '' ? {} : { servername: tlsServerName }),
   };
 }
 
 /**
  * Resolves when Redis answers; rejects with a QueueError that names the URL without its password after `timeoutMs`,
- * or at once when Redis refuses the password.
+ * or at once when one of the two sides does not trust the other: user, password, certificates.
  */
 export async function awaitReady(
   redis: RedisConnection,
@@ -153,7 +178,8 @@ export function dropConnection(redis: RedisConnection): void {
 }
 
 function isRefusal(error: Error): boolean {
-  return /^(WRONGPASS|NOAUTH|NOPERM)|ERR AUTH|invalid password/i.test(error.message);
+  if (/^(WRONGPASS|NOAUTH|NOPERM)|ERR AUTH|invalid password/i.test(error.message)) return true;
+  return distrust.test(codeOf(error) ?? '');
 }
 
 function refused(url: string, cause: unknown): QueueError {

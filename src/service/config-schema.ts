@@ -58,6 +58,13 @@ export const configSchema = {
     password: secret('Password; replaces the one in the URL.'),
     passwordFile: setting('', text, 'File that holds the password, in place of redis.password.'),
     tlsCaFile: setting('', text, 'PEM file of the authority that signed the certificate of a rediss:// server.'),
+    tlsCertFile: setting('', text, 'PEM file of our certificate, for a rediss:// server that asks for one.'),
+    tlsKeyFile: setting('', text, 'PEM file of its key.'),
+    tlsServerName: setting(
+      '',
+      text,
+      'Name in the certificate of a rediss:// server, if it is not the host in the URL.',
+    ),
     startTimeoutMs: setting(
       10_000,
       integerBetween(100, hourMs),

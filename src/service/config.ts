@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import convict from 'convict';
 import { messageOf } from '../base/errors.ts';
 import { ConfigError } from './config-error.ts';
@@ -64,6 +64,12 @@ export function loadConfig(sources: ConfigSources): Config {
     throw new ConfigError('invalid-value', messageOf(error), { details: { key: firstKey(messageOf(error)) } });
   }
   const checked = config.getProperties();
+  checkTogether(checked);
+  return withSecrets(checked);
+}
+
+/** What no setting can be checked for by itself. */
+function checkTogether(checked: Config): void {
   if (checked.disk.resumeAboveBytes < checked.disk.pauseBelowBytes) {
     throw invalid('disk.resumeAboveBytes', 'the settings together', 'must not be below disk.pauseBelowBytes');
   }
@@ -73,7 +79,30 @@ export function loadConfig(sources: ConfigSources): Config {
   if (checked.limits.replyBytesMax < checked.limits.valueBytesMax) {
     throw invalid('limits.replyBytesMax', 'the settings together', 'must not be below limits.valueBytesMax');
   }
-  return withSecrets(checked);
+  checkTls(checked.redis);
+}
+
+/** A setting for TLS with an address without it would be left out in silence; one file that is missing, told too late. */
+function checkTls({ url, tlsCaFile, tlsCertFile, tlsKeyFile, tlsServerName }: Config['redis']): void {
+  const given = Object.entries({ tlsCaFile, tlsCertFile, tlsKeyFile, tlsServerName }).filter(
+    ([, value]) => value !== '',
+  );
+  const [first] = given;
+  if (first !== undefined && !url.startsWith('rediss:')) {
+    throw invalid(`redis.${first[0]}`, 'the settings together', 'is for TLS: redis.url must be rediss://');
+  }
+  if ((tlsCertFile === '') !== (tlsKeyFile === '')) {
+    throw invalid('redis.tlsCertFile', 'the settings together', 'goes with redis.tlsKeyFile: give both or none');
+  }
+  for (const [name, file] of given) if (name !== 'tlsServerName') readableFile(`redis.${name}`, file);
+}
+
+function readableFile(key: string, file: string): void {
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw new ConfigError('unreadable-file', `${key}: ${messageOf(error)}`, { details: { file }, cause: error });
+  }
 }
 
 /** The settings with the secrets that files hold. */

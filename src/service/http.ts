@@ -23,6 +23,8 @@ export interface HttpServer {
 const connectionsMax = 64;
 const requestTimeoutMs = 10_000;
 const headersTimeoutMs = 5000;
+/** For a connection on which nothing moves, as of someone who asks and does not read. */
+const idleTimeoutMs = 10_000;
 const headerBytesMax = 8192;
 const everyHeader = {
   'x-content-type-options': 'nosniff',
@@ -45,6 +47,7 @@ export async function serveHttp(address: HttpAddress, pages: Readonly<Record<str
     (request, response) => void answer(pages, address.token ?? '', request, response),
   );
   server.maxConnections = connectionsMax;
+  server.setTimeout(idleTimeoutMs);
   server.listen(address.port, address.host);
   await once(server, 'listening');
   const bound = server.address();
@@ -86,10 +89,15 @@ function isAllowed(request: IncomingMessage, token: string): boolean {
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string, request: IncomingMessage): void {
+  // What a request carries is not read: the connection ends with the answer.
+  if (hasBody(request)) response.setHeader('connection', 'close');
   const body = Buffer.from(text);
   response.writeHead(status, { 'content-type': type, 'content-length': body.length, 'cache-control': 'no-store' });
   response.end(request.method === 'HEAD' ? undefined : body);
-  request.resume();
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 }
 
 async function closeServer(server: Server): Promise<void> {

@@ -24,8 +24,8 @@ const pingTimeoutMs = 1000;
 
 /** The settings of all connections. */
 export function redisSettings(config: Config): RedisSettings {
-  const { url, username, password, tlsCaFile, clusterNodes } = config.redis;
-  return { url, username, password, tlsCaFile, clusterNodes };
+  const { passwordFile: _, startTimeoutMs: __, ...settings } = config.redis;
+  return settings;
 }
 
 /** The address that is named when Redis is not there: the URL, or the first node of a cluster. */

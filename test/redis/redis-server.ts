@@ -13,7 +13,7 @@ import { createInterface } from 'node:readline';
  * removed. A process that exits without `stop` takes its servers with it.
  */
 export interface RedisServer {
-  /** `redis://127.0.0.1:<port>`; stays the same over restarts. */
+  /** `redis://127.0.0.1:<port>`, `rediss://…` with TLS; stays the same over restarts. */
   readonly url: string;
   readonly port: number;
   /** Process id of the server that runs now, for tests that pause it. */
@@ -40,6 +40,8 @@ export interface RedisOptions {
   readonly evictionPolicy?: string;
   /** Default: no limit. */
   readonly memoryBytesMax?: number;
+  /** Takes TLS connections only, from those alone whose certificate the authority signed. PEM files. */
+  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   /** Further arguments, as in `--requirepass secret`. */
   readonly args?: readonly string[];
 }
@@ -77,7 +79,7 @@ class OwnServer implements RedisServer {
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return `redis${this.#options.tls === undefined ? '' : 's'}://127.0.0.1:${this.port}`;
   }
 
   get pid(): number {
@@ -149,7 +151,8 @@ async function launchProgram(
 function serverArguments(port: number, directory: string, options: RedisOptions): string[] {
   const appendOnly = options.appendOnly ?? 'everysec';
   return [
-    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
+    ...portArguments(port, options),
+    ...['--bind', '127.0.0.1', '--dir', directory],
     // A time that never comes: without one, SIGTERM takes no snapshot.
     ...['--save', options.snapshots === true ? '1000000 1' : ''],
     ...['--appendonly', appendOnly === 'no' ? 'no' : 'yes'],
@@ -158,6 +161,13 @@ function serverArguments(port: number, directory: string, options: RedisOptions)
     ...['--maxmemory', String(options.memoryBytesMax ?? 0)],
     ...(options.args ?? []),
   ];
+}
+
+function portArguments(port: number, { tls }: RedisOptions): string[] {
+  if (tls === undefined) return ['--port', String(port)];
+  const { caFile, certFile, keyFile } = tls;
+  const files = ['--tls-ca-cert-file', caFile, '--tls-cert-file', certFile, '--tls-key-file', keyFile];
+  return ['--port', '0', '--tls-port', String(port), ...files, '--tls-auth-clients', 'yes'];
 }
 
 /** Resolves at the server's own word that it is ready; rejects with its output if it ends before. */

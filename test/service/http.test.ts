@@ -76,6 +76,26 @@ suite('http', () => {
     await closed.close();
   });
 
+  test('reads no body, and no more headers than a few kilobytes', async () => {
+    const answered = async (request: string): Promise<string> => {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => {});
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      socket.write(request);
+      // The server ends it though the request goes on.
+      await once(socket, 'close');
+      return Buffer.concat(chunks).toString();
+    };
+    const post = 'POST /readyz HTTP/1.1\r\nhost: x\r\n';
+    assert.match(await answered(`${post}content-length: 1000000000\r\n\r\nabc`), /^HTTP\/1\.1 405 /);
+    assert.match(await answered(`${post}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n`), /^HTTP\/1\.1 405 /);
+    const get = 'GET /readyz HTTP/1.1\r\nhost: x\r\n';
+    assert.match(await answered(`${get}content-length: 5\r\n\r\n`), /^HTTP\/1\.1 (200|503) /);
+    assert.match(await answered(`${get}x: ${'y'.repeat(10_000)}\r\n\r\n`), /^HTTP\/1\.1 431 /);
+    assert.match(await answered(`GET /${'y'.repeat(10_000)} HTTP/1.1\r\nhost: x\r\n\r\n`), /^HTTP\/1\.1 431 /);
+  });
+
   test('closes with a connection open that never asked', async () => {
     const other = await serveHttp({ host: '127.0.0.1', port: 0 }, {});
     const socket = connect(other.port, '127.0.0.1');

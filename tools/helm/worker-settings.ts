@@ -9,7 +9,7 @@ import { type SettingInfo, settings } from '../../src/service/config.ts';
 export const valuesSchemaPath = fileURLToPath(new URL('../../helm/values.schema.json', import.meta.url));
 
 /** Set by the chart from values of its own, and so refused in `config`. */
-const ownKeys = /^(archive|shards?|dataDir|closeDeadlineMs|redis\.(url|username|password|tls\w*)|http\..*)$/;
+const ownKeys = /^(archive|shards?|dataDir|closeDeadlineMs|redis\.(url|username|password|tlsCaFile)|http\..*)$/;
 
 export interface ObjectSchema {
   readonly type: 'object';
