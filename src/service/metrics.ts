@@ -14,6 +14,8 @@ export interface ShardFacts {
   readonly records: number;
   /** Age of the oldest put that no checkpoint covers yet; 0 when there is none. */
   readonly unsyncedAgeS: number;
+  /** Age of the oldest put in hand that is not durable yet; 0 when there is none. */
+  readonly uncommittedAgeS: number;
   readonly tableBuckets: number;
   /** Part of the running resize that is done; 1 when none runs. */
   readonly resizeProgress: number;
@@ -172,6 +174,11 @@ export class Metrics implements QueueObserver {
       'unsynced_oldest_age_seconds',
       'Age of the oldest put without a checkpoint.',
       () => shard()?.unsyncedAgeS,
+    );
+    this.#shown(
+      'uncommitted_oldest_age_seconds',
+      'Age of the oldest put in hand that is not durable.',
+      () => shard()?.uncommittedAgeS,
     );
     this.#shown('table_buckets', 'Buckets of the table.', () => shard()?.tableBuckets);
     this.#shown('table_load_ratio', 'Records for each bucket of the table.', () => ratioOf(shard()));

@@ -356,6 +356,7 @@ export class ShardUnit {
       epoch: shard.checkpoint.epoch,
       records: this.#records(),
       unsyncedAgeS: this.#unsynced.seconds,
+      uncommittedAgeS: this.#uncommitted.seconds,
       tableBuckets: tableSize,
       resizeProgress: resizing === undefined ? 1 : resizing / tableSize,
       operations: {

@@ -8,6 +8,7 @@ const facts: ShardFacts = {
   epoch: 7,
   records: 300,
   unsyncedAgeS: 1.5,
+  uncommittedAgeS: 0.25,
   tableBuckets: 100,
   resizeProgress: 0.5,
   operations: { put: 3, get: 2, has: 0, 'unnecessary-read': 1, 'unnecessary-write': 0, resize: 0 },
@@ -111,6 +112,7 @@ test('shows the state of shard, disk, queues and intake at each scrape', async (
   assert.deepEqual(
     [
       'permafrost_checkpoint_epoch',
+      'permafrost_uncommitted_oldest_age_seconds',
       'permafrost_table_load_ratio',
       'permafrost_readonly',
       'permafrost_resize_progress_ratio',
@@ -123,7 +125,7 @@ test('shows the state of shard, disk, queues and intake at each scrape', async (
       'permafrost_intake_paused{reason="redis"}',
       'permafrost_intake_paused{reason="low-disk"}',
     ].map((name) => now.get(name)),
-    [7, 3, 0, 0.5, 1, 1000, 4000, 1, 0, 9, 1, 0],
+    [7, 0.25, 3, 0, 0.5, 1, 1000, 4000, 1, 0, 9, 1, 0],
   );
 });
 
