@@ -130,8 +130,13 @@ export function jobKeys(address: QueueAddress, state: FinishedState, id: string)
 /** The set's own order: by score, then by the bytes of the id. */
 function isUpTo(each: FinishedId, bound: FinishedId | undefined): boolean {
   if (bound === undefined) return false;
-  const before = Number(each.score) - Number(bound.score);
-  return before < 0 || (before === 0 && Buffer.compare(each.id, bound.id) <= 0);
+  const [score, boundScore] = [scoreOf(each), scoreOf(bound)];
+  return score < boundScore || (score === boundScore && Buffer.compare(each.id, bound.id) <= 0);
+}
+
+/** Redis writes infinity in a way of its own. */
+function scoreOf({ score }: FinishedId): number {
+  return Number(score.replace('inf', 'Infinity'));
 }
 
 function nameOf({ id }: FinishedId): string {
