@@ -40,7 +40,7 @@ export interface Derivation {
   readonly touched: Heads;
   /**
    * Digests vouch for the table: a bucket of a window that differs from its own may hold anything, and a tear of what is
-   * made of it now is found again. Without them a good slot is believed, and is not written over.
+   * made of it now shows against them again, or is refused. Without them a good slot is believed, and is not written over.
    */
   readonly isVouched: boolean;
   readonly hooks: FreezerHooks;

@@ -46,6 +46,7 @@ interface Place {
 }
 
 const missing = { kind: 'missing' } as const;
+
 /** Versions whose values are read together. */
 const versionBatchMax = 64;
 

@@ -3,9 +3,8 @@
  *
  * States: reading → draining (read to the end, aborted, or failed) → done. Memory is bounded: a page is read in groups, each
  * of which waits until those on their way are few and small enough, and only a job's id and digest are kept until its
- * removal. Whatever happens, a
- * job leaves Redis only through `JobRemover`; one that was archived and not removed is met again by the next pass, which
- * finds its records unchanged.
+ * removal. Whatever happens, a job leaves Redis only through `JobRemover`; one that was archived and not removed is met
+ * again by the next pass, which finds its records unchanged.
  */
 import type { Clock } from '../base/clock.ts';
 import { type FinishedId, FinishedJobs, type PassBounds } from './finished-jobs.ts';

@@ -52,8 +52,8 @@ export interface WorkerView extends Pick<Health, 'archive' | 'reasons' | 'warnin
 const file = new URL('../../web/status.html', import.meta.url);
 
 /**
- * `/`: the page, open to everyone since there is nothing in it: it asks for the token itself. Its own script and style may run, by their hashes, and
- * nothing else; it talks to its own server only.
+ * `/`: the page, open to everyone since there is nothing in it: it asks for the token itself. Its own script and style may
+ * run, by their hashes, and nothing else; it talks to its own server only.
  */
 export function statusPage(): HttpPage {
   const html = readFileSync(file, 'utf8');

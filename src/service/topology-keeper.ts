@@ -12,6 +12,7 @@
  *
  * Crash behaviour: the copy is replaced as a whole; an older one only means that less is known until Redis is read.
  */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -31,7 +32,7 @@ import {
 } from '../protocol/topology.ts';
 import type { ThrottledLog } from '../queue/throttled-log.ts';
 import { readTopology, replaceTopology } from '../queue/topology-store.ts';
-import { readWhole, replaceFile } from '../shard/replace-file.ts';
+import { readWhole, replaceFile, unfinishedEnding } from '../shard/replace-file.ts';
 import type { RedisLink } from './redis-link.ts';
 import { ServiceError } from './service-error.ts';
 
@@ -58,6 +59,8 @@ export class TopologyKeeper {
   readonly #settings: TopologyKeeperSettings;
   readonly #deps: TopologyKeeperDeps;
   readonly #disk: NodeDisk;
+  /** The directory may be that of other workers, too, each with shards of its own. */
+  readonly #unfinished = `${topologyFile}.${randomUUID().slice(0, 8)}${unfinishedEnding}`;
   #known: Topology | undefined;
   #copied: Topology | undefined;
   #timer: Timer | undefined;
@@ -137,7 +140,8 @@ export class TopologyKeeper {
 
   async #copy(topology: Topology): Promise<void> {
     if (this.#copied !== undefined && continues(this.#copied, topology)) return;
-    await replaceFile(this.#disk, topologyFile, Buffer.from(`${JSON.stringify(encodeTopology(topology))}\n`));
+    const bytes = Buffer.from(`${JSON.stringify(encodeTopology(topology))}\n`);
+    await replaceFile(this.#disk, topologyFile, bytes, this.#unfinished);
     this.#copied = topology;
     this.#deps.logger.info({ shards: shardsOf(topology) }, 'topology');
   }

@@ -6,11 +6,11 @@
  * place and does not stop the rest.
  */
 import type { Cursor } from '../freezer/cursor.ts';
-import { recordSize } from '../freezer/key-record.ts';
 import type { StoredRecord } from '../freezer/records.ts';
 import { type Loss, salvage } from '../freezer/salvage.ts';
-import { archiveKey, archiveKeySize, freezerSettingsOf, sectionFiles } from './engine-settings.ts';
+import { archiveKey, freezerSettingsOf, sectionFiles } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
+import { lossText } from './loss-text.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -68,7 +68,7 @@ export async function* exportShard(deps: ExportDeps, settings: ShardSettings): A
 }
 
 async function* stepsOf(deps: ExportDeps, settings: ShardSettings, store: Store): AsyncGenerator<ExportStep> {
-  const recordCount = recordCountOf(store);
+  const { recordCount } = store;
   yield { kind: 'start', instance: store.saved.instance, recordCount };
   const tails: Loss[] = [];
   let readCount = 0;
@@ -91,14 +91,4 @@ function stepOf({ key, value, cursor, position }: StoredRecord<Envelope>): Expor
   if (archiveKey(value.key).equals(key)) return { kind: 'record', envelope: value, cursor, place };
   const { keys } = sectionFiles(section);
   return { kind: 'lost', reason: `${keys} record ${place.position}: it is filed under another key than its own` };
-}
-
-function lossText({ file, offset, section, position, reason }: Loss): string {
-  const record = position === undefined ? '' : ` (record ${position} of ${sectionFiles(section).keys})`;
-  return `${file} at ${offset}${record}: ${reason}`;
-}
-
-function recordCountOf(store: Store): number {
-  const keyBytes = store.sealed.reduce((sum, end) => sum + end.keyBytes, store.freezer.end.keyBytes);
-  return keyBytes / recordSize(archiveKeySize);
 }

@@ -5,10 +5,15 @@ export const unfinishedEnding = '.new';
 
 /**
  * Makes `path` hold exactly `bytes`, or leaves it as it was: after a crash at any point one of the two is there, and
- * once this returned it is the new one.
+ * once this returned it is the new one. Processes that may do so at the same time each name an `unfinished` file of their
+ * own.
  */
-export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
-  const unfinished = path + unfinishedEnding;
+export async function replaceFile(
+  disk: Disk,
+  path: string,
+  bytes: Uint8Array,
+  unfinished = path + unfinishedEnding,
+): Promise<void> {
   const file = await disk.open(unfinished, { create: true });
   try {
     await file.truncate(0);

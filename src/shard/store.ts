@@ -21,11 +21,12 @@ import type { Disk } from '../disk/disk.ts';
 import type { Checkpoint } from '../freezer/checkpoint.ts';
 import { Freezer } from '../freezer/freezer.ts';
 import type { HeadDigests } from '../freezer/head-digests.ts';
+import { recordSize } from '../freezer/key-record.ts';
 import type { FreezerStart, TableState } from '../freezer/start.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import { type CheckpointFile, endOf, openCheckpointFile, type SavedCheckpoint } from './checkpoint-file.ts';
 import { type CommitMark, openCommitMark } from './commit-mark.ts';
-import { type EngineSettings, freezerSettingsOf, tableFile } from './engine-settings.ts';
+import { archiveKeySize, type EngineSettings, freezerSettingsOf, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { SectionManifest } from './section-manifest.ts';
 import { prepareTableDigests, readTableDigests, writeTableDigests } from './table-digests.ts';
@@ -90,6 +91,12 @@ export class Store {
   /** Number of the last commit. */
   get commitNumber(): number {
     return this.#files.mark.newest.sequence;
+  }
+
+  /** Records in the key index, all versions. */
+  get recordCount(): number {
+    const keyBytes = this.sealed.reduce((sum, end) => sum + end.keyBytes, this.freezer.end.keyBytes);
+    return keyBytes / recordSize(archiveKeySize);
   }
 
   /** Ends of the sections that were left. */

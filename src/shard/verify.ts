@@ -19,6 +19,7 @@ import type { SavedCheckpoint } from './checkpoint-file.ts';
 import { archiveKey, archiveKeySize, freezerSettingsOf, sectionFiles, tableFile } from './engine-settings.ts';
 import type { Envelope } from './envelope.ts';
 import { describeSize, sectionEnds, sectionSizeDamage, smallFileDamage } from './file-check.ts';
+import { lossText } from './loss-text.ts';
 import { openShardStore } from './open-shard.ts';
 import type { OwnerLock } from './owner-lock.ts';
 import type { ShardSettings } from './settings.ts';
@@ -169,7 +170,7 @@ class Verification {
   }
 
   async #checkRecords(store: Store | undefined): Promise<void> {
-    const expected = store === undefined ? undefined : recordsIn(store);
+    const expected = store === undefined ? undefined : store.recordCount;
     let batch: StoredRecord<Envelope>[] = [];
     for await (const found of salvage(this.#deps.disk, freezerSettingsOf(this.#settings.engine))) {
       if (found.kind === 'lost') {
@@ -252,18 +253,8 @@ function placeOf({ section, position }: RecordPosition, { offset }: Cursor): str
   return `${keys} record ${position}, ${values} at ${offset + headerSize}`;
 }
 
-function lossText({ file, offset, section, position, reason }: Loss): string {
-  const record = position === undefined ? '' : ` (record ${position} of ${sectionFiles(section).keys})`;
-  return `${file} at ${offset}${record}: ${reason}`;
-}
-
 function noShard(volume: VolumeState): ShardError {
   return new ShardError('checkpoint-missing', `there is no shard in the directory (${volume.kind})`);
-}
-
-function recordsIn(store: Store): number {
-  const keyBytes = store.sealed.reduce((sum, end) => sum + end.keyBytes, store.freezer.end.keyBytes);
-  return keyBytes / recordSize(archiveKeySize);
 }
 
 function shardOf(store: Store): NonNullable<VerifyReport['shard']> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
@@ -63,6 +63,16 @@ suite('the keeper of the topology', () => {
   async function copy(): Promise<Topology> {
     return parseTopology(await readFile(join(dataDir, topologyFile), 'utf8'));
   }
+
+  test('shares a directory of data with the keepers of other workers that start at the same time', async () => {
+    await told(of(1, 4));
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 8 }, () => start()));
+      assert.deepEqual(await copy(), of(1, 4));
+      assert.deepEqual(await readdir(dataDir), [topologyFile]);
+      await rm(join(dataDir, topologyFile));
+    }
+  });
 
   test('copies what Redis says, and what it says later', async () => {
     await told(of(1));
