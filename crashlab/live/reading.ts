@@ -49,9 +49,9 @@ async function answersTo(
         if (answer?.outcome === 'found') found[position] = answer;
         else if (answer?.outcome !== 'missing') {
           reason = answer?.error.message ?? 'no answer';
-          if (answer?.outcome === 'invalid')
+          // A place that holds no record any more, or one that cannot be read: asking again gives the same.
+          if (answer?.outcome === 'invalid' || answer?.outcome === 'corrupt')
             throw new Violation(`lost: ${JSON.stringify(targets[position])}: ${reason}`);
-          if (answer?.outcome === 'corrupt') throw new Violation(`${JSON.stringify(targets[position])}: ${reason}`);
           return true;
         }
         return false;
