@@ -78,6 +78,11 @@ export class PagedTail {
     return { into: this.#memory, at };
   }
 
+  /** Where the payload from `offset` on, at or behind `start`, is in memory now. */
+  image(offset: number): { readonly bytes: Buffer; readonly at: number } {
+    return { bytes: this.#memory, at: offset - this.#start };
+  }
+
   /** Copies payload bytes from `offset` on, which must lie at or behind `start`. */
   read(offset: number, into: Buffer, at: number, size: number): void {
     assert(offset >= this.#start && offset + size <= this.#size, 'range is not in memory');

@@ -31,13 +31,17 @@ export function recordLayout(keySize: number): RecordLayout {
   };
 }
 
-export interface KeyRecord {
-  /** A view of the buffer that was read. */
-  readonly key: Buffer;
+/** What a record says beside its key. */
+export interface RecordTail {
   readonly next: RecordPosition | undefined;
   readonly valueOffset: number;
   /** Bytes of the value's frame. */
   readonly valueSize: number;
+}
+
+export interface KeyRecord extends RecordTail {
+  /** A view of the buffer that was read. */
+  readonly key: Buffer;
 }
 
 /** Writes a record at the offset. */
@@ -63,13 +67,23 @@ export function writeRecord(
 
 /** The record at the offset. A field above 2^53 is a CodecError. */
 export function readRecord(bytes: Buffer, at: number, keySize: number): KeyRecord {
+  return { key: bytes.subarray(at, at + keySize), ...readRecordTail(bytes, at, keySize) };
+}
+
+/** As `readRecord`, without a view of the key. */
+export function readRecordTail(bytes: Buffer, at: number, keySize: number): RecordTail {
   const tail = at + keySize;
   return {
-    key: bytes.subarray(at, tail),
     next: readNext(bytes, tail),
     valueOffset: readU64(bytes, tail + valueOffsetAt),
     valueSize: bytes.readUInt32BE(tail + valueSizeAt),
   };
+}
+
+/** Whether the record at the offset is one of this key. */
+export function isRecordOf(key: Uint8Array, bytes: Buffer, at: number): boolean {
+  for (let index = 0; index < key.length; index++) if (bytes[at + index] !== key[index]) return false;
+  return true;
 }
 
 /** As `readRecord`, for a record of a file: what no store writes is corruption of that file. */

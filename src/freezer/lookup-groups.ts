@@ -28,8 +28,9 @@ export class LookupGroups<V> {
   async lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
     if (identifiers.length <= groupMax) return this.#join(identifiers);
     const parts: Promise<readonly Lookup<V>[]>[] = [];
-    for (let at = 0; at < identifiers.length; at += groupMax) {
-      parts.push(this.#together(identifiers.slice(at, at + groupMax)));
+    const size = Math.ceil(identifiers.length / Math.ceil(identifiers.length / groupMax));
+    for (let at = 0; at < identifiers.length; at += size) {
+      parts.push(this.#together(identifiers.slice(at, at + size)));
     }
     return (await Promise.all(parts)).flat();
   }

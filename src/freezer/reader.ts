@@ -4,7 +4,7 @@
  * Many identifiers take the same steps together, so that one list of reads serves all of them. A chain must go
  * backwards at every step (H21); what cannot be read is reported for the identifier that met it, never as missing.
  */
-import { present } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { messageOf } from '../base/errors.ts';
 import { corruption } from '../blob/blob-error.ts';
@@ -13,12 +13,14 @@ import { CodecError } from '../codec/codec-error.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
+import type { RecordImage } from '../journal/section-pages.ts';
 import type { Cursor } from './cursor.ts';
 import type { FrameCoding } from './frame-coding.ts';
-import { isBefore, type KeyRecord, readRecord, recordDamage } from './key-record.ts';
+import { isBefore, isRecordOf, type RecordTail, readRecordTail, recordDamage } from './key-record.ts';
 import type { Identifier, Lookup } from './lookup.ts';
 import { LookupGroups } from './lookup-groups.ts';
 import type { Table } from './table.ts';
+import { bucketSize, newestSlot } from './table-entry.ts';
 
 export interface Version<V> {
   readonly value: V;
@@ -29,15 +31,17 @@ export interface Version<V> {
 /** Where a key's newest record is, or why that cannot be told. */
 type Located = { readonly cursor: Cursor } | Error | undefined;
 
-interface Walk {
+/** A key that is looked for, and what its place becomes. */
+interface Search {
   readonly index: number;
   readonly key: Uint8Array;
-  at: RecordPosition;
+  readonly hash: number;
 }
 
-interface Link {
-  readonly at: RecordPosition;
-  readonly record: KeyRecord;
+/** A search on its way along a chain. */
+interface Walk {
+  readonly search: Search;
+  at: RecordPosition;
 }
 
 interface Place {
@@ -76,7 +80,8 @@ export class Reader<V> {
   }
 
   async #lookupTogether(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
-    const located = await this.#locateMany(identifiers);
+    const locating = this.#locateMany(identifiers);
+    const located = locating instanceof Promise ? await locating : locating;
     const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place.cursor]));
     const frames = await this.#oversized.values.readMany(cursors);
     let at = 0;
@@ -91,7 +96,7 @@ export class Reader<V> {
   }
 
   /** Place of the newest record of each key; `undefined` where there is none. */
-  locateMany(keys: readonly Uint8Array[]): Promise<readonly Located[]> {
+  async locateMany(keys: readonly Uint8Array[]): Promise<readonly Located[]> {
     return this.#locateMany(keys.map((key) => ({ key })));
   }
 
@@ -99,10 +104,8 @@ export class Reader<V> {
   async *versions(key: Uint8Array): AsyncGenerator<Version<V>> {
     let batchMax = 1;
     let places: Place[] = [];
-    for await (const { at, record } of this.#chain(key)) {
-      if (record.key.compare(key) !== 0) continue;
-      const cursor = { section: at.section, offset: record.valueOffset, size: record.valueSize };
-      places.push({ cursor, position: at });
+    for await (const place of this.#chain(key)) {
+      places.push(place);
       if (places.length < batchMax) continue;
       yield* this.#readVersions(places);
       places = [];
@@ -126,83 +129,126 @@ export class Reader<V> {
     return this.#decoded(cursor, present(frame, 'a frame'));
   }
 
-  async *#chain(key: Uint8Array): AsyncGenerator<Link> {
+  /** The places of a key's records, newest first. */
+  async *#chain(key: Uint8Array): AsyncGenerator<Place> {
     const [head] = await this.#table.heads([crc32c(key)]);
     if (head instanceof Error) throw head;
     let at: RecordPosition | undefined = head;
     while (at !== undefined) {
       const [bytes] = await this.#oversized.keys.readMany([at]);
-      const link = this.#parse(at, present(bytes, 'a record'));
-      if (link instanceof Error) throw link;
-      yield { at, record: link };
-      at = link.next;
+      if (bytes instanceof Error) throw bytes;
+      const image = { bytes: present(bytes, 'a record'), at: 0 };
+      const record = this.#parse(at, image);
+      if (record instanceof Error) throw record;
+      if (isRecordOf(key, image.bytes, image.at)) yield { cursor: cursorOf(at, record), position: at };
+      at = record.next;
     }
   }
 
-  async #locateMany(identifiers: readonly Identifier[]): Promise<readonly Located[]> {
-    const located: Located[] = identifiers.map((identifier) =>
-      'cursor' in identifier ? { cursor: identifier.cursor } : undefined,
-    );
-    let walks = await this.#begin(identifiers, located);
-    while (walks.length > 0) walks = await this.#step(walks, located);
+  /** At once when buckets and chains are in memory: a promise a key would cost more than its way through them. */
+  #locateMany(identifiers: readonly Identifier[]): readonly Located[] | Promise<readonly Located[]> {
+    const located: Located[] = new Array(identifiers.length).fill(undefined);
+    const searches: Search[] = [];
+    for (const [index, identifier] of identifiers.entries()) {
+      if ('cursor' in identifier) located[index] = identifier;
+      else searches.push({ index, key: identifier.key, hash: crc32c(identifier.key) });
+    }
+    const absent: Search[] = [];
+    const walks = this.#enterInMemory(searches, absent, located);
+    const paused = this.#walkInMemory(walks, located);
+    return absent.length + paused.length === 0 ? located : this.#locateOnDisk(absent, paused, located);
+  }
+
+  async #locateOnDisk(
+    searches: readonly Search[],
+    walks: readonly Walk[],
+    located: Located[],
+  ): Promise<readonly Located[]> {
+    const entered: Walk[] = [];
+    if (searches.length > 0) {
+      const heads = await this.#table.heads(searches.map(({ hash }) => hash));
+      for (const [at, search] of searches.entries()) enter(search, heads[at], entered, located);
+    }
+    for (let open = [...walks, ...this.#walkInMemory(entered, located)]; open.length > 0; ) {
+      const records = await this.#oversized.keys.readMany(open.map((walk) => walk.at));
+      const further = open.filter((walk, at) => {
+        const bytes = present(records[at], 'a record');
+        if (bytes instanceof Error) located[walk.search.index] = bytes;
+        return !(bytes instanceof Error || this.#endsAt({ bytes, at: 0 }, walk, located));
+      });
+      open = this.#walkInMemory(further, located);
+    }
     return located;
   }
 
-  /** Finds the chain heads; a key without one, or with a damaged bucket, is settled at once. */
-  async #begin(identifiers: readonly Identifier[], located: Located[]): Promise<Walk[]> {
-    const wanted = identifiers.flatMap((identifier, index) =>
-      'key' in identifier ? [{ index, key: identifier.key }] : [],
-    );
-    if (wanted.length === 0) return [];
-    const heads = await this.#table.heads(wanted.map(({ key }) => crc32c(key)));
-    return wanted.flatMap(({ index, key }, at) => {
-      const head = heads[at];
-      if (head instanceof Error) located[index] = head;
-      return head === undefined || head instanceof Error ? [] : [{ index, key, at: head }];
-    });
+  /** Begins searches at the heads of their chains; those whose bucket is not in memory are added to `absent`. */
+  #enterInMemory(searches: readonly Search[], absent: Search[], located: Located[]): Walk[] {
+    const buckets = searches.map(({ hash }) => this.#table.peek(hash));
+    touchAll(buckets, bucketSize);
+    const walks: Walk[] = [];
+    for (const [at, search] of searches.entries()) {
+      const bucket = buckets[at];
+      if (bucket === undefined) absent.push(search);
+      else enter(search, newestSlot(bucket.bytes, bucket.at), walks, located);
+    }
+    return walks;
   }
 
-  /** Takes all walks one record further; gives those that are not over. */
-  async #step(walks: readonly Walk[], located: Located[]): Promise<Walk[]> {
-    const records = await this.#oversized.keys.readMany(walks.map((walk) => walk.at));
-    return walks.filter((walk, at) => {
-      const record = this.#parse(walk.at, present(records[at], 'a record'));
-      if (record instanceof Error) {
-        located[walk.index] = record;
-        return false;
+  /** Takes walks past the records that are in memory, all by one record at a time; gives those that need the disk. */
+  #walkInMemory(walks: readonly Walk[], located: Located[]): Walk[] {
+    const paused: Walk[] = [];
+    const size = this.#oversized.keys.recordSize;
+    for (let open = walks; open.length > 0; ) {
+      const images = open.map(({ at }) => this.#oversized.keys.peek(at));
+      touchAll(images, size);
+      const further: Walk[] = [];
+      for (const [at, walk] of open.entries()) {
+        const image = images[at];
+        if (image === undefined) paused.push(walk);
+        else if (!this.#endsAt(image, walk, located)) further.push(walk);
       }
-      if (record.key.compare(walk.key) === 0) {
-        located[walk.index] = {
-          cursor: { section: walk.at.section, offset: record.valueOffset, size: record.valueSize },
-        };
-        return false;
-      }
-      const stray = this.#strayDamage(walk, record);
-      if (stray !== undefined) {
-        located[walk.index] = stray;
-        return false;
-      }
-      this.unnecessaryReads.add();
-      if (record.next === undefined) return false;
-      walk.at = record.next;
+      open = further;
+    }
+    return paused;
+  }
+
+  /** Takes a walk past its next record. Whether it ended there. */
+  #endsAt(image: RecordImage, walk: Walk, located: Located[]): boolean {
+    const { index, key } = walk.search;
+    const record = this.#parse(walk.at, image);
+    if (record instanceof Error) {
+      located[index] = record;
       return true;
-    });
+    }
+    if (isRecordOf(key, image.bytes, image.at)) {
+      located[index] = { cursor: cursorOf(walk.at, record) };
+      return true;
+    }
+    const stray = this.#strayDamage(walk, image);
+    if (stray !== undefined) {
+      located[index] = stray;
+      return true;
+    }
+    this.unnecessaryReads.add();
+    if (record.next === undefined) return true;
+    walk.at = record.next;
+    return false;
   }
 
   /** All keys of a chain have the bits in common that chose their bucket when the table was smallest. */
-  #strayDamage({ at, key }: Walk, record: KeyRecord): Error | undefined {
+  #strayDamage({ at, search }: Walk, image: RecordImage): Error | undefined {
     const mask = this.#table.initialSize - 1;
-    if (((crc32c(record.key) ^ crc32c(key)) & mask) === 0) return undefined;
+    const found = crc32c(image.bytes.subarray(image.at, image.at + this.#keySize));
+    if (((found ^ search.hash) & mask) === 0) return undefined;
     const file = this.#oversized.keys.blobs.path(at.section);
     return recordDamage(file, at.position, 'a key of its chain', 'a key of another one');
   }
 
   /** A record whose chain goes backwards, or the error that says why it is none. */
-  #parse(at: RecordPosition, bytes: Buffer | Error): KeyRecord | Error {
-    if (bytes instanceof Error) return bytes;
+  #parse(at: RecordPosition, image: RecordImage): RecordTail | Error {
     const file = (): string => this.#oversized.keys.blobs.path(at.section);
     try {
-      const record = readRecord(bytes, 0, this.#keySize);
+      const record = readRecordTail(image.bytes, image.at, this.#keySize);
       if (record.next === undefined || isBefore(record.next, at)) return record;
       const { section, position } = record.next;
       return recordDamage(file(), at.position, 'a next record before it', `${section}/${position}`);
@@ -233,4 +279,26 @@ export class Reader<V> {
     const place = { file, offset: offset + headerSize, expected, found: messageOf(error) };
     return { kind: 'failed', error: corruption(`value of ${size} bytes`, place) };
   }
+}
+
+/** Begins a search at the head of its chain; a key without one, or with a damaged bucket, is settled at once. */
+function enter(search: Search, head: RecordPosition | Error | undefined, walks: Walk[], located: Located[]): void {
+  if (head instanceof Error) located[search.index] = head;
+  else if (head !== undefined) walks.push({ search, at: head });
+}
+
+/**
+ * Loads what will be looked at one by one. Places that follow each other's content wait for the memory one after the
+ * other; these are independent, so that the processor asks for many at a time: a third of what a warm lookup costs.
+ */
+function touchAll(images: readonly (RecordImage | undefined)[], size: number): void {
+  let sum = 0;
+  for (const image of images) {
+    if (image !== undefined) sum += (image.bytes[image.at] ?? 0) + (image.bytes[image.at + size - 1] ?? 0);
+  }
+  assert(sum >= 0, 'bytes are not negative');
+}
+
+function cursorOf({ section }: RecordPosition, { valueOffset, valueSize }: RecordTail): Cursor {
+  return { section, offset: valueOffset, size: valueSize };
 }

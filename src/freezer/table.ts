@@ -61,7 +61,7 @@ interface WindowImage {
 }
 
 /** A bucket somewhere in memory. */
-interface BucketImage {
+export interface BucketImage {
   readonly bytes: Buffer;
   readonly at: number;
 }
@@ -154,6 +154,18 @@ export class Table {
     if (added === this.#settings.resizeFrequency) this.#resizable += mirrored ? 2 : 1;
     writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, record.epoch)), { ...record, added });
     this.#digestsNext?.change(bucket, head, record);
+  }
+
+  /**
+   * The hash's bucket, when it is in memory: changed, or mirrored. Good until the next turn of the event loop.
+   * `undefined` says only that `heads` has to be asked.
+   */
+  peek(hash: number): BucketImage | undefined {
+    const bucket = this.bucketOf(hash);
+    const at = this.#changed.offsetOf(bucket);
+    if (at !== undefined) return { bytes: this.#changed.bytes, at };
+    const mirror = this.#mirror;
+    return mirror?.has(this.#windowOf(bucket)) === true ? { bytes: mirror.bytes, at: tableBytes(bucket) } : undefined;
   }
 
   /** One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. */

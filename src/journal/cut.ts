@@ -28,8 +28,8 @@ import { crc32c } from '../codec/crc32c.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { JournalEnd } from './journal-end.ts';
 import { type JournalFiles, withBlob } from './journal-files.ts';
-import { readPage } from './key-index.ts';
 import type { SectionBlobs } from './section-blobs.ts';
+import { readPage } from './section-pages.ts';
 
 const copyBytes = 1 << 20;
 

@@ -7,10 +7,10 @@ import { present } from '../base/assert.ts';
 import type { Blob } from '../blob/blob.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
-import { type PageChecksum, physicalPageSize, validatePage } from '../blob/page.ts';
-import { PageCache } from '../blob/page-cache.ts';
+import { physicalPageSize } from '../blob/page.ts';
 import { PagedTail, type Reserved, type StagedPages } from '../blob/paged-tail.ts';
 import type { SectionBlobs } from './section-blobs.ts';
+import { type RecordImage, readPage, SectionPages } from './section-pages.ts';
 
 export interface RecordPosition {
   readonly section: number;
@@ -23,36 +23,22 @@ export interface KeyIndexSettings {
   readonly cachePages: number;
 }
 
-/** A page that was read: its data as far as a checksum vouches for it. */
-export interface ReadPage {
-  readonly data: Buffer;
-  readonly checksum: PageChecksum;
-}
-
 interface Tail {
   readonly section: number;
   readonly blob: Blob;
   readonly pages: PagedTail;
 }
 
-/** Sections above this are not cached: their page numbers would not fit a key. */
-const cachedSectionMax = 2 ** 20;
-
-/** Bytes of memory for pages that one reading leaves to the next. */
-const memoryKeptMax = 1 << 20;
-
 export class KeyIndex {
   readonly blobs: SectionBlobs;
   readonly #settings: KeyIndexSettings;
-  readonly #cache: PageCache;
-  /** Where pages are read to before they are checked; undefined while a reading has it. */
-  #memory: Buffer | undefined;
+  readonly #pages: SectionPages;
   #tail: Tail | undefined;
 
   constructor(blobs: SectionBlobs, settings: KeyIndexSettings) {
     this.blobs = blobs;
     this.#settings = settings;
-    this.#cache = new PageCache(settings.pageSize, settings.cachePages);
+    this.#pages = new SectionPages(settings.pageSize, settings.cachePages);
   }
 
   get recordSize(): number {
@@ -124,6 +110,26 @@ export class KeyIndex {
     this.blobs.synced.add();
   }
 
+  /**
+   * The record, when all of it is in memory: not on disk yet, or on pages that were read before. Good until the next
+   * turn of the event loop. `undefined` says only that `readMany` has to be asked.
+   */
+  peek({ section, position }: RecordPosition): RecordImage | undefined {
+    const { pageSize, recordSize } = this.#settings;
+    const from = position * recordSize;
+    if (this.#tail?.section === section) {
+      const { pages } = this.#tail;
+      if (from + recordSize > pages.size) return undefined;
+      if (from >= pages.start) return pages.image(from);
+    }
+    const number = Math.floor(from / pageSize);
+    const at = from - number * pageSize;
+    if (at + recordSize <= pageSize) return this.#pages.peek(section, number, at, recordSize);
+    const record = Buffer.allocUnsafe(recordSize);
+    const partial: PartialRecord = { section, position, record, missing: recordSize, failure: undefined };
+    return this.#fillFromCache(partial) && partial.failure === undefined ? { bytes: record, at: 0 } : undefined;
+  }
+
   /** One outcome for each position: the record's bytes, or why it cannot be had. */
   async readMany(wanted: readonly RecordPosition[]): Promise<readonly (Buffer | Error)[]> {
     const partials: PartialRecord[] = [];
@@ -181,8 +187,7 @@ export class KeyIndex {
 
   /** Whether all of what is missing was in the cache. */
   #fillFromCache(partial: PartialRecord): boolean {
-    if (partial.section > cachedSectionMax) return false;
-    return this.#fill(partial, (page) => this.#cache.get(cacheKey(partial.section, page)));
+    return this.#fill(partial, (page) => this.#pages.cached(partial.section, page));
   }
 
   /** Reads the pages that the records still need. */
@@ -190,14 +195,12 @@ export class KeyIndex {
     try {
       const blob = await this.blobs.acquire(section);
       try {
-        const wanted = this.#pagesOf(absent);
-        const memory = this.#takeMemory(wanted.length);
-        const pages = await this.#readPages(section, blob, wanted, memory);
-        for (const partial of absent) {
-          if (!this.#fill(partial, (page) => pages.get(page)))
-            failed(partial, this.#beyondEnd(section, partial.position));
-        }
-        if (memory.length <= memoryKeptMax) this.#memory = memory;
+        await this.#pages.read(section, blob, this.#pagesOf(absent), this.#unchangingPages(section), (pages) => {
+          for (const partial of absent) {
+            if (!this.#fill(partial, (page) => pages.get(page)))
+              failed(partial, this.#beyondEnd(section, partial.position));
+          }
+        });
       } finally {
         await this.blobs.release(section);
       }
@@ -207,12 +210,11 @@ export class KeyIndex {
     }
   }
 
-  /** Memory for so many pages: that of the last reading if it is free and large enough. */
-  #takeMemory(pageCount: number): Buffer {
-    const size = pageCount * physicalPageSize(this.#settings.pageSize);
-    const memory = this.#memory;
-    this.#memory = undefined;
-    return memory !== undefined && memory.length >= size ? memory : Buffer.allocUnsafeSlow(size);
+  /** Pages at the start of a section that no write touches any more. */
+  #unchangingPages(section: number): number {
+    return this.#tail?.section === section
+      ? this.#tail.pages.start / this.#settings.pageSize
+      : Number.POSITIVE_INFINITY;
   }
 
   #pagesOf(absent: readonly PartialRecord[]): readonly number[] {
@@ -223,32 +225,6 @@ export class KeyIndex {
       for (let page = Math.floor(from / pageSize); page * pageSize < from + missing; page++) pages.add(page);
     }
     return [...pages];
-  }
-
-  /** The pages that the file has, each good or an error. */
-  async #readPages(
-    section: number,
-    blob: Blob,
-    wanted: readonly number[],
-    memory: Buffer,
-  ): Promise<ReadonlyMap<number, Buffer | Error>> {
-    const { pageSize } = this.#settings;
-    const size = physicalPageSize(pageSize);
-    const inFile = wanted.filter((page) => (page + 1) * size <= blob.size);
-    const into = (index: number): Buffer => memory.subarray(index * size, (index + 1) * size);
-    await blob.readMany(inFile.map((page, index) => ({ offset: page * size, into: into(index) })));
-    const pages = new Map<number, Buffer | Error>();
-    for (const [index, page] of inFile.entries()) {
-      const bytes = into(index);
-      const checksum = validatePage(bytes, pageSize);
-      pages.set(
-        page,
-        checksum === undefined ? pageDamage(blob, pageSize, page, bytes) : bytes.subarray(0, checksum.size),
-      );
-      if (checksum !== undefined && section <= cachedSectionMax)
-        this.#cache.put(cacheKey(section, page), bytes.subarray(0, checksum.size));
-    }
-    return pages;
   }
 
   /** Copies what is missing of a record from pages. False, and nothing done, when one of them is not there. */
@@ -304,27 +280,4 @@ function failed(partial: PartialRecord, failure: Error): PartialRecord {
   partial.failure = failure;
   partial.missing = 0;
   return partial;
-}
-
-function cacheKey(section: number, page: number): number {
-  return section * 2 ** 32 + page;
-}
-
-/** Reads one page; no checksum that matches is corruption. */
-export async function readPage(blob: Blob, pageSize: number, page: number): Promise<ReadPage> {
-  const size = physicalPageSize(pageSize);
-  const bytes = Buffer.allocUnsafe(size);
-  await blob.read(page * size, bytes);
-  const checksum = validatePage(bytes, pageSize);
-  if (checksum === undefined) throw pageDamage(blob, pageSize, page, bytes);
-  return { data: bytes, checksum };
-}
-
-function pageDamage(blob: Blob, pageSize: number, page: number, bytes: Buffer): BlobError {
-  return corruption(`page ${page} of ${pageSize} bytes`, {
-    file: blob.path,
-    offset: headerSize + page * physicalPageSize(pageSize),
-    expected: 'a matching checksum',
-    found: bytes.toString('hex', pageSize),
-  });
 }

@@ -3,7 +3,7 @@ import type { Blob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { type PageChecksum, physicalPageSize, validatePage } from '../blob/page.ts';
-import { readPage } from './key-index.ts';
+import { readPage } from './section-pages.ts';
 
 /** One page in order: what a checksum vouches for, or nothing when none does. */
 export interface StreamedPage {

@@ -9,9 +9,9 @@ import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import type { JournalEnd } from './journal-end.ts';
 import { type JournalFiles, placeOfValue, withBlob } from './journal-files.ts';
-import { readPage } from './key-index.ts';
 import { readPayload } from './page-stream.ts';
 import type { SectionBlobs } from './section-blobs.ts';
+import { readPage } from './section-pages.ts';
 
 export interface CommittedPlace {
   readonly section: number;

@@ -41,7 +41,7 @@ export const engineDefaults: EngineSettings = {
   // With its 12 bytes of checksums a page of 4,084 bytes takes 4,096 on disk.
   pageSize: 4084,
   compression: undefined,
-  pageCachePages: 4096,
+  pageCachePages: 16_384,
   keyWriteBuffer: mib,
   valueWriteBuffer: 8 * mib,
   valueTargetSize: 1024 * mib,

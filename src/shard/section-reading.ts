@@ -15,8 +15,8 @@ import { physicalPageSize } from '../blob/page.ts';
 import { crcSize } from '../codec/crc32c.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { type JournalFiles, placeOfValue } from '../journal/journal-files.ts';
-import { readPage } from '../journal/key-index.ts';
 import { streamPages } from '../journal/page-stream.ts';
+import { readPage } from '../journal/section-pages.ts';
 import { checkFrame } from '../journal/value-log.ts';
 import type { ValueRange } from '../journal/verify-committed.ts';
 

@@ -37,7 +37,7 @@ describe('lookups in groups', () => {
     const calls: number[] = [];
     const names = Array.from({ length: 100 }, (_, index) => `key${index}`);
     assert.deepEqual((await groups(calls).lookupMany(names.map(named))).map(textOf), names);
-    assert.deepEqual(calls, [32, 32, 32, 4]);
+    assert.deepEqual(calls, [25, 25, 25, 25]);
   });
 
   test('do not fail because the disk failed that of another caller', async () => {
