@@ -18,6 +18,7 @@ import type { Blob } from '../blob/blob.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import type { DiskWrite } from '../disk/disk.ts';
+import { DiskError } from '../disk/disk-error.ts';
 import { ChangedBuckets } from './changed-buckets.ts';
 import { FreezerError } from './freezer-error.ts';
 import { bucketDigest, digestOf, type HeadDigests, windowBucketsMax } from './head-digests.ts';
@@ -50,6 +51,11 @@ const loadStepCount = 4096;
 /** Buckets that one step of a resize reads and writes between two turns of the event loop. */
 const resizeStepCount = 4096;
 
+/** Windows that are read together to fill a mirror: 58 KiB. */
+const runWindows = 16;
+/** More windows than a group of lookups asks for are read by themselves: they bring most of what is there anyway. */
+const runsMax = 32;
+
 export function tableBytes(tableSize: number): number {
   return tableSize * bucketSize;
 }
@@ -57,7 +63,7 @@ export function tableBytes(tableSize: number): number {
 /** A window as it was read, and why its heads cannot be believed. */
 interface WindowImage {
   readonly bytes: Buffer;
-  damage: BlobError | undefined;
+  readonly damage: BlobError | undefined;
 }
 
 /** A bucket somewhere in memory. */
@@ -260,22 +266,46 @@ export class Table {
     });
   }
 
-  /** The buckets' windows that are not in the mirror. Sound ones are kept there, unless the file was written meanwhile. */
+  /**
+   * The buckets' windows that are not in the mirror. Few of them are read with their neighbours, so that a mirror is
+   * filled in a sixteenth of the reads; when the disk cannot give the neighbours, without them.
+   */
   async #readWindows(buckets: readonly number[]): Promise<ReadonlyMap<number, WindowImage>> {
-    const windows = new Map<number, WindowImage>();
-    const size = tableBytes(this.#windowBuckets);
+    const mirror = this.#mirror;
+    const wanted = new Set<number>();
     for (const bucket of buckets) {
       const window = this.#windowOf(bucket);
-      if (this.#mirror?.has(window) === true || windows.has(window)) continue;
-      windows.set(window, { bytes: Buffer.allocUnsafe(size), damage: undefined });
+      if (mirror?.has(window) !== true) wanted.add(window);
     }
-    if (windows.size === 0) return windows;
+    if (wanted.size === 0) return new Map();
+    if (mirror !== undefined && wanted.size <= runsMax) {
+      const runs = new Set(Array.from(wanted, (window) => window - (window % runWindows)));
+      try {
+        return await this.#readRuns(runs, Math.min(runWindows, this.#size / this.#windowBuckets));
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+      }
+    }
+    return this.#readRuns(wanted, 1);
+  }
+
+  /** So many windows from each of these on. Sound ones are kept in the mirror, unless the file was written meanwhile. */
+  async #readRuns(firsts: ReadonlySet<number>, count: number): Promise<ReadonlyMap<number, WindowImage>> {
+    const size = tableBytes(this.#windowBuckets);
     const writings = this.#writings;
-    await this.#blob.readMany(Array.from(windows, ([window, { bytes }]) => ({ offset: window * size, into: bytes })));
+    const reads = Array.from(firsts, (first) => ({ offset: first * size, into: Buffer.allocUnsafe(count * size) }));
+    await this.#blob.readMany(reads);
     const isStill = writings === this.#writings && writings % 2 === 0;
-    for (const [window, image] of windows) {
-      image.damage = this.#windowDamage(window, image.bytes);
-      if (isStill && image.damage === undefined && isSound(image.bytes)) this.#mirror?.load(window, image.bytes);
+    const windows = new Map<number, WindowImage>();
+    for (const { offset, into } of reads) {
+      for (let at = 0; at < into.length; at += size) {
+        const window = (offset + at) / size;
+        const bytes = into.subarray(at, at + size);
+        const damage = this.#windowDamage(window, bytes);
+        windows.set(window, { bytes, damage });
+        const isNew = this.#mirror?.has(window) === false;
+        if (isNew && isStill && damage === undefined && isSound(bytes)) this.#mirror?.load(window, bytes);
+      }
     }
     return windows;
   }

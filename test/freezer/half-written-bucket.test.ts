@@ -9,31 +9,42 @@ import { turns } from '../shard/shard-harness.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { key, namedSettings } from './named-keys.ts';
 
-const settings = { ...namedSettings, tableInitialSize: 256, tableResizeFrequency: 1, tableResizeChunkSize: 128 };
+/** Two stretches of windows that are read together, and a chunk of a resize for each. */
+const buckets = 2048;
+const half = buckets / 2;
+const settings = {
+  ...namedSettings,
+  tableInitialSize: buckets,
+  tableResizeFrequency: 1,
+  tableResizeChunkSize: half,
+};
 const table = tableFile(settings);
 
 test('a get that meets a bucket while it is being written waits, and reads it again', async () => {
   const disk = new SimulatedDisk();
   const before = await Freezer.open(disk, settings, { kind: 'create' });
-  const bucketOf = (name: string): number => crc32c(key(name)) % 256;
-  const names = Array.from({ length: 1000 }, (_, number) => `key${number}`);
+  const bucketOf = (name: string): number => crc32c(key(name)) % buckets;
+  const names = Array.from({ length: 4000 }, (_, number) => `key${number}`);
   // Opening looks at the newest records: none of them is near the bucket that is asked for.
-  const newest = names.filter((name) => bucketOf(name) < 64);
-  const older = names.filter((name) => bucketOf(name) >= 64);
+  const newest = names.filter((name) => bucketOf(name) < half);
+  const older = names.filter((name) => bucketOf(name) >= half);
   const entries = [...older, ...newest].map((name) => ({ key: key(name), value: Number(name.slice(3)) }));
   await before.putMany(entries);
   const checkpoint = await before.sync();
-  assert.equal(before.resizing, 128, 'the next chunk is the other half');
+  assert.equal(before.resizing, half, 'the next chunk is the other half');
   const state = before.tableState;
   await before.release();
   const start = { kind: 'clean', checkpoint, table: state, sealed: [] } as const;
   const freezer = await Freezer.open(disk, settings, start);
 
-  const met = older.find((name) => bucketOf(name) === 200) ?? assert.fail();
+  const bucket = half + 200;
+  const met = older.find((name) => bucketOf(name) === bucket) ?? assert.fail();
   const write = disk.hold(({ kind, path }) => kind === 'write' && path === table);
   const sync = freezer.sync();
   await write.reached;
-  disk.mutate(table, (bytes) => bytes.fill(0xff, headerSize + 200 * bucketSize, headerSize + 201 * bucketSize));
+  disk.mutate(table, (bytes) =>
+    bytes.fill(0xff, headerSize + bucket * bucketSize, headerSize + (bucket + 1) * bucketSize),
+  );
   const read = disk.hold(({ kind, path }) => kind === 'read' && path === table);
   let answered = false;
   const got = freezer.get({ key: key(met) }).finally(() => {

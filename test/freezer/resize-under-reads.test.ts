@@ -13,20 +13,28 @@ import { mirrorBytesMax } from '../../src/freezer/table-mirror.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { key, namedSettings } from './named-keys.ts';
 
-const settings = { ...namedSettings, tableInitialSize: 256, tableResizeFrequency: 1, tableResizeChunkSize: 128 };
+/** Two stretches of windows that are read together, and a chunk of a resize for each. */
+const buckets = 2048;
+const half = buckets / 2;
+const settings = {
+  ...namedSettings,
+  tableInitialSize: buckets,
+  tableResizeFrequency: 1,
+  tableResizeChunkSize: half,
+};
 const table = tableFile(settings);
 
 for (const fault of ['eio', 'enospc'] as const) {
   test(`all keys are found when the fsync of a doubled table failed: ${fault}`, async () => {
     const disk = new SimulatedDisk();
     const before = await Freezer.open(disk, settings, { kind: 'create' });
-    const names = Array.from({ length: 1000 }, (_, number) => `key${number}`);
+    const names = Array.from({ length: 4000 }, (_, number) => `key${number}`);
     // Opening looks at the newest records: the other windows of the table are not in memory afterwards.
-    const isNewest = (name: string): boolean => crc32c(key(name)) % 256 < 64;
+    const isNewest = (name: string): boolean => crc32c(key(name)) % buckets < half;
     const ordered = [...names.filter((name) => !isNewest(name)), ...names.filter(isNewest)];
     await before.putMany(ordered.map((name) => ({ key: key(name), value: 1 })));
     const checkpoint = await before.sync();
-    assert.equal(before.resizing, 128, 'the next sync doubles the table');
+    assert.equal(before.resizing, half, 'the next sync doubles the table');
     const state = before.tableState;
     await before.release();
     const freezer = await Freezer.open(disk, settings, { kind: 'clean', checkpoint, table: state, sealed: [] });
@@ -34,7 +42,7 @@ for (const fault of ['eio', 'enospc'] as const) {
     await freezer.putMany(changed.map((name) => ({ key: key(name), value: 2 })));
     disk.failAt(({ kind, path }) => kind === 'sync' && path === table, fault);
     await assert.rejects(freezer.sync());
-    assert.equal(disk.bytesOf(table).length, headerSize + tableBytes(512));
+    assert.equal(disk.bytesOf(table).length, headerSize + tableBytes(2 * buckets));
     assert.deepEqual(
       await freezer.getMany(names.map((name) => ({ key: key(name) }))),
       names.map((name) => (changed.includes(name) ? 2 : 1)),
@@ -55,7 +63,8 @@ test('a read goes on while the table outgrows its mirror', async () => {
     initialSize: size,
     digests: HeadDigests.ofEmpty(size),
   });
-  const [mirrored, other] = [5, 6400];
+  // Each at the start of a stretch of windows that are read together.
+  const [mirrored, other] = [5, 6144];
   await doubling.heads([mirrored]);
   const read = disk.hold(({ kind, offset }) => kind === 'read' && offset === headerSize + tableBytes(other));
   const heads = doubling.heads([mirrored, other]);

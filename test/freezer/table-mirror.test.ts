@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createBlob } from '../../src/blob/blob.ts';
 import { Freezer } from '../../src/freezer/freezer.ts';
+import { HeadDigests } from '../../src/freezer/head-digests.ts';
+import { Table } from '../../src/freezer/table.ts';
 import { bucketSize } from '../../src/freezer/table-entry.ts';
 import { mirrorBytesMax, TableMirror } from '../../src/freezer/table-mirror.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
@@ -46,4 +49,44 @@ test('a warm table is not read again, not after syncs and a resize either', asyn
   }
   assert.ok(freezer.tableSize >= 256, `${freezer.tableSize} buckets`);
   await freezer.release();
+});
+
+/** A table of 32 windows on a disk, that nothing was read of. */
+async function coldTable(): Promise<{ readonly disk: SimulatedDisk; readonly table: Table }> {
+  const disk = new SimulatedDisk();
+  const size = 32 * 64;
+  const blob = await createBlob(disk, 'table', '7461626c65');
+  await blob.truncate(size * bucketSize);
+  const digests = HeadDigests.ofEmpty(size);
+  const state = { resizeProgress: undefined, resizable: 0, initialSize: size, digests };
+  return { disk, table: new Table(blob, { resizeFrequency: 4, resizeChunkSize: 64, changesMax: 16 }, size, state) };
+}
+
+/** The windows that each read of the table since `from` covered. */
+function windowsRead(disk: SimulatedDisk, from: number): number[] {
+  const reads = disk.log.slice(from).filter(({ kind, path }) => kind === 'read' && path === tablePath);
+  return reads.map(({ size }) => (size ?? 0) / (64 * bucketSize));
+}
+
+test('few windows are read with their neighbours, which are in memory from then on', async () => {
+  const { disk, table } = await coldTable();
+  const before = disk.log.length;
+  assert.deepEqual(await table.heads([17 * 64, 20 * 64]), [undefined, undefined]);
+  assert.deepEqual(windowsRead(disk, before), [16]);
+  assert.notEqual(table.peek(31 * 64), undefined);
+  assert.equal(table.peek(15 * 64), undefined);
+  await table.close();
+});
+
+test('a disk that cannot give the neighbours is asked for the windows alone', async () => {
+  const { disk, table } = await coldTable();
+  const before = disk.log.length;
+  disk.failAt((operation) => operation.kind === 'read' && (operation.size ?? 0) > 64 * bucketSize, 'eio');
+  assert.deepEqual(await table.heads([17 * 64, 20 * 64]), [undefined, undefined]);
+  assert.deepEqual(windowsRead(disk, before), [16, 1, 1]);
+  assert.notEqual(table.peek(17 * 64), undefined);
+  assert.equal(table.peek(18 * 64), undefined);
+  disk.failAt((operation) => operation.kind === 'read', 'eio', 2);
+  await assert.rejects(table.heads([0]), { code: 'disk-failed' });
+  await table.close();
 });
