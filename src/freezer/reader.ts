@@ -13,6 +13,7 @@ import { CodecError } from '../codec/codec-error.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
+import { ChainReads } from './chain-reads.ts';
 import type { Cursor } from './cursor.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { isBefore, type KeyRecord, readRecord, recordDamage } from './key-record.ts';
@@ -58,6 +59,7 @@ export class Reader<V> {
   readonly #groups = new LookupGroups<V>((identifiers) => this.#lookupTogether(identifiers));
   /** Records read on the way to another key's. */
   readonly unnecessaryReads = new Counter();
+  readonly chainReads = new ChainReads();
 
   constructor(table: Table, oversized: Oversized, coding: FrameCoding<V>, keySize: number) {
     this.#table = table;
@@ -144,7 +146,11 @@ export class Reader<V> {
       'cursor' in identifier ? { cursor: identifier.cursor } : undefined,
     );
     let walks = await this.#begin(identifiers, located);
-    while (walks.length > 0) walks = await this.#step(walks, located);
+    for (let readCount = 1; walks.length > 0; readCount++) {
+      const going = await this.#step(walks, located);
+      this.chainReads.add(readCount, walks.length - going.length);
+      walks = going;
+    }
     return located;
   }
 
@@ -155,11 +161,13 @@ export class Reader<V> {
     );
     if (wanted.length === 0) return [];
     const heads = await this.#table.heads(wanted.map(({ key }) => crc32c(key)));
-    return wanted.flatMap(({ index, key }, at) => {
+    const walks = wanted.flatMap(({ index, key }, at) => {
       const head = heads[at];
       if (head instanceof Error) located[index] = head;
       return head === undefined || head instanceof Error ? [] : [{ index, key, at: head }];
     });
+    this.chainReads.add(0, wanted.length - walks.length);
+    return walks;
   }
 
   /** Takes all walks one record further; gives those that are not over. */

@@ -367,6 +367,7 @@ export class ShardUnit {
         'unnecessary-write': counters.unnecessaryWrites,
         resize: counters.resizes,
       },
+      chainReads: { counts: counters.chainReads.keyCounts, sum: counters.chainReads.readCount },
       recoveryS: this.#recoveryMs / 1000,
       readOnly: shard.state === 'failed',
     };
