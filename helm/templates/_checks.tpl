@@ -16,7 +16,7 @@
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- if regexMatch "^PERMAFROST_(CONFIG|ARCHIVE|SHARDS?|DATA_DIR|CLOSE_DEADLINE_MS|REDIS_URL|HTTP_HOST|HTTP_PORT)$" .name -}}
+{{- if regexMatch "^PERMAFROST_(CONFIG|ARCHIVE|SHARDS?|DATA_DIR|CLOSE_DEADLINE_MS|REDIS_URL|HTTP_HOST|HTTP_PORT|HTTP_STATUS_PAGE)$" .name -}}
 {{- fail (printf "extraEnv must not hold %s, which the chart sets itself: all pods would have the same one, and the jobs another" .name) -}}
 {{- end -}}
 {{- end -}}

@@ -91,7 +91,7 @@ annotations:
   "archive" .Values.archive
   "dataDir" "/data"
   "redis" $redis
-  "http" (dict "host" "0.0.0.0" "port" (int .Values.http.port))
+  "http" (dict "host" "0.0.0.0" "port" (int .Values.http.port) "statusPage" .Values.http.statusPage)
   "closeDeadlineMs" (mul .Values.shutdown.deadlineSeconds 1000)
 -}}
 {{/* In a cluster Redis may come later than the worker: waiting for it is better than crashing in a loop. */}}

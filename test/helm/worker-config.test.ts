@@ -35,5 +35,12 @@ describe('the settings that the chart writes', () => {
     const values = ['archive=orders', 'config.sync.intervalMs=1234', 'shutdown.deadlineSeconds=7'];
     const config = configOf(configText(['--set', values.join(',')]));
     assert.deepEqual([config.archive, config.sync.intervalMs, config.closeDeadlineMs], ['orders', 1234, 7000]);
+    assert.equal(config.http.statusPage, true);
+  });
+
+  chartTest('reach the worker when they switch something off', () => {
+    const values = ['http.statusPage=false', 'config.scrub.intervalS=0', 'config.commit.delayMs=0'];
+    const config = configOf(configText(['--set', values.join(',')]));
+    assert.deepEqual([config.http.statusPage, config.scrub.intervalS, config.commit.delayMs], [false, 0, 0]);
   });
 });
