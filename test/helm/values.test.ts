@@ -102,9 +102,11 @@ function schemaOf(node: Schema, [first, ...rest]: readonly string[]): Schema | u
 test('the settings that the chart sets itself are not taken in config', () => {
   const { archive, shard, dataDir, redis, http, closeDeadlineMs, commit } = workerSettingsSchema().properties;
   assert.deepEqual({ archive, shard, dataDir, http, closeDeadlineMs }, absent());
-  const { url, username, password, tlsCaFile, startTimeoutMs } = (redis as ObjectSchema).properties;
-  assert.deepEqual([url, username, password, tlsCaFile], [undefined, undefined, undefined, undefined]);
-  assert.equal(startTimeoutMs?.type, 'integer');
+  assert.deepEqual(Object.keys((redis as ObjectSchema).properties), [
+    'clusterNodes',
+    'tlsServerName',
+    'startTimeoutMs',
+  ]);
   assert.equal(commit?.type, 'object');
 });
 
@@ -178,11 +180,19 @@ describe('values', () => {
     ['redis.url=redis://user:secret@redis', /must not hold a password/],
     ['redis.username=archive', /for an existing Redis/],
     ['redis.tls.caSecret=ca', /for an existing Redis/],
+    ['redis.tls.certSecret=cert', /for an existing Redis/],
+    ['config.redis.clusterNodes=redis:6379', /for an existing Redis/],
+    ['redis.url=redis://redis,redis.tls.caSecret=ca', /redis.url must be rediss/],
+    ['redis.url=redis://redis,redis.tls.certSecret=cert', /redis.url must be rediss/],
+    ['redis.url=redis://redis,config.redis.tlsServerName=redis', /redis.url must be rediss/],
+    ['config.redis.tlsCertFile=/cert', /tlsCertFile/],
+    ['config.redis.passwordFile=/word', /passwordFile/],
     ['topology.putShards=2', /must not be more than shards/],
     ['fullnameOverride=Cold_Store', /Cold_Store cannot be a part of names/],
     ['nameOverride=-cold', /-cold cannot be a part of names/],
     ['extraEnv[0].name=PERMAFROST_SHARD', /extraEnv must not hold PERMAFROST_SHARD/],
     ['extraEnv[0].name=PERMAFROST_REDIS_URL', /extraEnv must not hold PERMAFROST_REDIS_URL/],
+    ['extraEnv[0].name=PERMAFROST_REDIS_PASSWORD_FILE', /extraEnv must not hold PERMAFROST_REDIS_PASSWORD_FILE/],
     ['extraEnv[0].name=PERMAFROST_HTTP_STATUS_PAGE', /extraEnv must not hold PERMAFROST_HTTP_STATUS_PAGE/],
   ];
   for (const [values, why] of refused) {

@@ -9,8 +9,8 @@ import type { NumberRange } from '../../src/service/config-formats.ts';
 
 export const valuesSchemaPath = fileURLToPath(new URL('../../helm/values.schema.json', import.meta.url));
 
-/** Set by the chart from values of its own, and so refused in `config`. */
-const ownKeys = /^(archive|shards?|dataDir|closeDeadlineMs|redis\.(url|username|password|tlsCaFile)|http\..*)$/;
+/** Set by the chart from values of its own, so that workers and jobs agree, and so refused in `config`. */
+const ownKeys = /^(archive|shards?|dataDir|closeDeadlineMs|redis\.(url|username|password|\w+File)|http\..*)$/;
 
 export interface ObjectSchema {
   readonly type: 'object';
