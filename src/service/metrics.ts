@@ -5,6 +5,7 @@ import { type LookupOutcome, lookupOutcomes } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
 import type { RedisWarning } from '../queue/redis-check.ts';
 import type { RedisTrouble } from '../queue/redis-trouble.ts';
+import type { ShardState } from '../shard/shard-hooks.ts';
 import { Activity } from './activity.ts';
 import type { DiskSpace } from './disk-watch.ts';
 import { TalliedHistogram, type Tally } from './tallied-histogram.ts';
@@ -50,6 +51,11 @@ export interface MetricSources {
   jobCounts(): Promise<readonly { readonly queue: string; readonly state: string; readonly count: number }[]>;
 }
 
+/** Why a write failed, by the state that it left the shard in. */
+const writeFailures: ReadonlyMap<ShardState, string> = new Map([
+  ['recovering', 'failed'],
+  ['disk-full', 'full'],
+]);
 const pauseReasons = ['low-disk', 'shard', 'held', 'redis'] as const;
 const unsuitableReasons = ['old-version', 'may-evict', 'no-append-only-file'] as const;
 const fastS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -63,6 +69,7 @@ export class Metrics implements QueueObserver {
   /** The same puts and lookups, for the status page. */
   readonly activity = new Activity();
   readonly #registry = new Registry();
+  #isOpen = true;
   readonly #records = this.#counter('archive_records_total', 'Records of acknowledged puts.', ['outcome']);
   readonly #bytes = this.#counter('archive_bytes_total', 'Bytes of payload that were stored.', []);
   readonly #putJobs = this.#counter('put_jobs_total', 'Put jobs by how they ended.', ['outcome']);
@@ -79,7 +86,7 @@ export class Metrics implements QueueObserver {
   readonly #commitTime = this.#histogram('commit_duration_seconds', 'Of a group commit with its fsyncs.', fastS, []);
   readonly #commitSize = this.#histogram('commit_put_jobs', 'Put jobs of a group commit.', countBuckets, []);
   readonly #syncTime = this.#histogram('sync_duration_seconds', 'Of a sync.', fastS, []);
-  readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', []);
+  readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', ['reason']);
   readonly #corrupt = this.#counter('corrupt_records_total', 'Damage that was met, by kind of file.', ['file']);
   readonly #scrubbed = this.#counter('scrub_bytes_total', 'Bytes that scrubs have read.', []);
   readonly #published = this.#gauge('checkpoint_published_epoch', 'Epoch of the newest checkpoint in Redis.');
@@ -92,6 +99,7 @@ export class Metrics implements QueueObserver {
     const { archive, shard, version } = identity;
     this.#registry.setDefaultLabels({ archive, shard: String(shard) });
     this.#gauge('build_info', 'Always 1.', ['version', 'node']).set({ version, node: process.version }, 1);
+    for (const reason of ['failed', 'full']) this.#fsyncErrors.inc({ reason }, 0);
     for (const file of ['key', 'value', 'unknown']) this.#corrupt.inc({ file }, 0);
     for (const outcome of lookupOutcomes) this.#lookupTime.zero({ outcome });
     this.#addShardGauges(sources);
@@ -114,8 +122,11 @@ export class Metrics implements QueueObserver {
     this.#syncTime.observe(durationS);
   }
 
-  diskFailed(): void {
-    this.#fsyncErrors.inc();
+  /** A shard that leaves `open` by itself had a write that failed; what follows until it is open again is its mending. */
+  shardChanged(state: ShardState): void {
+    const reason = writeFailures.get(state);
+    if (this.#isOpen && reason !== undefined) this.#fsyncErrors.inc({ reason });
+    this.#isOpen = state === 'open';
   }
 
   putStored(fact: { counts: Readonly<Record<PutOutcome, number>>; bytes: number; waitS: number }): void {

@@ -305,7 +305,7 @@ export class ShardUnit {
   }
 
   #shardChanged(state: ShardState, cause: Error | undefined): void {
-    if (state === 'recovering' || state === 'disk-full') this.metrics.diskFailed();
+    this.metrics.shardChanged(state);
     if (cause !== undefined) this.#lastFailure = codeOf(cause) ?? cause.name;
     if (state === 'open') this.#puts?.intake.resume('shard');
     else this.#puts?.intake.pause('shard');

@@ -132,6 +132,21 @@ test('tells how long lookups took by the worst of their answers, from the first 
   );
 });
 
+test('counts a write that failed once, by its reason, however the shard comes back', async () => {
+  const all = metrics();
+  const counted = async () => {
+    const now = await values(all);
+    return ['failed', 'full'].map((reason) => now.get(`permafrost_fsync_errors_total{reason="${reason}"}`));
+  };
+  assert.deepEqual(await counted(), [0, 0]);
+  for (const state of ['disk-full', 'recovering', 'disk-full', 'recovering', 'open'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [0, 1]);
+  for (const state of ['recovering', 'disk-full', 'recovering', 'open'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [1, 1]);
+  for (const state of ['recovering', 'failed', 'closing', 'closed'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [2, 1]);
+});
+
 test('tells the reads along chains as a histogram that the engine has counted', async () => {
   const now = await values(metrics());
   const name = 'permafrost_lookup_chain_reads';
