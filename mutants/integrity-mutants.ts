@@ -103,7 +103,7 @@ export const integrityMutants: readonly Mutant[] = [
     name: 'chain-of-another-key-followed',
     file: 'src/freezer/reader.ts',
     text: 'const stray = this.#strayDamage(walk, image);',
-    replacement: 'const stray = walk.at === undefined ? this.#strayDamage(walk, image) : undefined;',
+    replacement: 'const stray = walk.readCount < 0 ? this.#strayDamage(walk, image) : undefined;',
     breaks: 'A bucket with the head of another one makes its keys missing.',
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'a chain that leads to a key of another one' },
   },

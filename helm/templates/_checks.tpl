@@ -7,8 +7,13 @@
 {{- if regexMatch "//[^@/]*:[^@/]+@" .Values.redis.url -}}
 {{- fail "redis.url must not hold a password: it would be readable in a ConfigMap. Put it into a Secret and name that in redis.existingSecret" -}}
 {{- end -}}
-{{- if and (not .Values.redis.url) (or .Values.redis.username .Values.redis.tls.caSecret) -}}
-{{- fail "redis.username and redis.tls.caSecret are for an existing Redis: set redis.url, or leave them empty for the bundled one" -}}
+{{- $configured := .Values.config.redis | default dict -}}
+{{- $tls := or .Values.redis.tls.caSecret .Values.redis.tls.certSecret $configured.tlsServerName -}}
+{{- if and (not .Values.redis.url) (or .Values.redis.username $tls $configured.clusterNodes) -}}
+{{- fail "redis.username, redis.tls and config.redis.clusterNodes are for an existing Redis: set redis.url, or leave them empty for the bundled one" -}}
+{{- end -}}
+{{- if and $tls (not (hasPrefix "rediss://" .Values.redis.url)) -}}
+{{- fail "redis.tls and config.redis.tlsServerName are for TLS: redis.url must be rediss://, or no worker would start" -}}
 {{- end -}}
 {{- range $name := list (include "permafrost.fullname" .) (include "permafrost.name" .) -}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
@@ -16,8 +21,8 @@
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- if regexMatch "^PERMAFROST_(CONFIG|ARCHIVE|SHARDS?|DATA_DIR|CLOSE_DEADLINE_MS|REDIS_URL|HTTP_HOST|HTTP_PORT)$" .name -}}
-{{- fail (printf "extraEnv must not hold %s, which the chart sets itself: all pods would have the same one, and the jobs another" .name) -}}
+{{- if regexMatch "^PERMAFROST_(CONFIG|ARCHIVE|SHARDS?|DATA_DIR|CLOSE_DEADLINE_MS|REDIS_[A-Z_]+|HTTP_HOST|HTTP_PORT|HTTP_STATUS_PAGE)$" .name -}}
+{{- fail (printf "extraEnv must not hold %s, which the chart sets itself: all pods would have the same one, and the jobs another. See the values of the chart, and config" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- if gt (int .Values.topology.putShards) (int .Values.shards) -}}

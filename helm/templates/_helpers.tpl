@@ -87,11 +87,15 @@ annotations:
 {{- if .Values.redis.tls.caSecret -}}
 {{- $_ := set $redis "tlsCaFile" "/etc/permafrost-redis-ca/ca.crt" -}}
 {{- end -}}
+{{- if .Values.redis.tls.certSecret -}}
+{{- $_ := set $redis "tlsCertFile" "/etc/permafrost-redis-cert/tls.crt" -}}
+{{- $_ := set $redis "tlsKeyFile" "/etc/permafrost-redis-cert/tls.key" -}}
+{{- end -}}
 {{- $own := dict
   "archive" .Values.archive
   "dataDir" "/data"
   "redis" $redis
-  "http" (dict "host" "0.0.0.0" "port" (int .Values.http.port))
+  "http" (dict "host" "0.0.0.0" "port" (int .Values.http.port) "statusPage" .Values.http.statusPage)
   "closeDeadlineMs" (mul .Values.shutdown.deadlineSeconds 1000)
 -}}
 {{/* In a cluster Redis may come later than the worker: waiting for it is better than crashing in a loop. */}}
@@ -123,6 +127,11 @@ annotations:
   mountPath: /etc/permafrost-redis-ca
   readOnly: true
 {{- end }}
+{{- if .Values.redis.tls.certSecret }}
+- name: redis-cert
+  mountPath: /etc/permafrost-redis-cert
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "permafrost.volumes" -}}
@@ -138,6 +147,16 @@ annotations:
     items:
       - key: {{ $.root.Values.redis.tls.caSecretKey }}
         path: ca.crt
+{{- end }}
+{{- with .root.Values.redis.tls.certSecret }}
+- name: redis-cert
+  secret:
+    secretName: {{ . }}
+    items:
+      - key: {{ $.root.Values.redis.tls.certSecretCertKey }}
+        path: tls.crt
+      - key: {{ $.root.Values.redis.tls.certSecretKeyKey }}
+        path: tls.key
 {{- end }}
 {{- end -}}
 
@@ -165,10 +184,24 @@ securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- end -}}
 
-{{/* The port of Redis: as said, else that of the URL, else the usual one. */}}
-{{- define "permafrost.redisPort" -}}
-{{- $inUrl := regexFind ":[0-9]+(/|$)" (.Values.redis.url | replace "://" "") | trimPrefix ":" | trimSuffix "/" -}}
-{{- .Values.networkPolicy.redis.port | default ($inUrl | default "6379") -}}
+{{/* The ports of Redis, as egress takes them: as said, else those of the nodes of its cluster, else that of the URL, else the
+     usual one. */}}
+{{- define "permafrost.redisPorts" -}}
+{{- $inUrl := regexFind ":[0-9]+(/|$)" (.Values.redis.url | replace "://" "") | trimPrefix ":" | trimSuffix "/" | default "6379" -}}
+{{- $nodes := (.Values.config.redis | default dict).clusterNodes | default "" -}}
+{{- $ports := list $inUrl -}}
+{{- if .Values.networkPolicy.redis.port -}}
+{{- $ports = list (toString .Values.networkPolicy.redis.port) -}}
+{{- else if $nodes -}}
+{{- $ports = list -}}
+{{- range splitList "," $nodes -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range uniq $ports }}
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
 {{- end -}}
 
 {{/* A container of the image that runs a command beside the workers; its `args` follow. */}}

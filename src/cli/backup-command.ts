@@ -6,6 +6,7 @@ import { countText, durationText, sizeText } from './amounts.ts';
 import { defineCommand, exitCodes, type Terminal } from './command.ts';
 import { existingShard, madeDirectory, PhaseProgress, pathOption, unlessInterrupted } from './offline-shard.ts';
 import { configFrom, shardOptions } from './settings.ts';
+import { generationsText, topologyBeside } from './topology-beside.ts';
 
 export const backupCommand = defineCommand({
   name: 'backup',
@@ -14,7 +15,7 @@ export const backupCommand = defineCommand({
     'The copy is of the newest checkpoint, which is at most one sync interval old. The shard is only read (but for a small file that tells ' +
     'its worker the time of the backup), no lock is taken, and the worker need not be stopped. Every page and value is checked on the way: ' +
     'damage is named, ends the command with 1, and never gets into the backup. Whenever it is stopped, the backup that was complete before ' +
-    'can be restored, and the next run goes on. The directory belongs to one shard, best on another machine or volume.',
+    'can be restored, and the next run goes on. What the data directory knows of the topology is written down with it. The directory belongs to one shard, best on another machine or volume.',
   operands: {},
   options: {
     to: {
@@ -45,9 +46,12 @@ export const backupCommand = defineCommand({
     const { directory, disk } = await existingShard(configFrom(options, terminal.environment), options.path);
     const progress = new PhaseProgress('backup', terminal);
     const startedMs = terminal.clock.monotonicMs();
+    const beside = await topologyBeside(directory);
+    const isUnreadable = beside !== undefined && 'unreadable' in beside;
     const report = await unlessInterrupted(terminal, async () => {
+      const topology = isUnreadable ? undefined : beside?.generations;
       const target = { disk: await madeDirectory(options.to), lock: directoryLock(resolve(options.to)) };
-      const deps = { clock: terminal.clock, progress: progress.update.bind(progress) };
+      const deps = { clock: terminal.clock, progress: progress.update.bind(progress), topology };
       return backupShard(disk, target, deps).catch((error: unknown) => damageIn(error));
     });
     progress.clear();
@@ -60,6 +64,7 @@ export const backupCommand = defineCommand({
       terminal.notes.write(`DAMAGED  ${report.damage}\n`);
       return exitCodes.negative;
     }
+    if (isUnreadable) terminal.notes.write(`permafrost backup: without a newer topology: ${beside.unreadable}\n`);
     if (report.untold !== undefined)
       terminal.notes.write(`permafrost backup: not told to the worker: ${report.untold}\n`);
     if (options.json) terminal.output.write(`${JSON.stringify({ directory, to: options.to, ...report })}\n`);
@@ -76,7 +81,7 @@ function damageIn(error: unknown): { readonly damage: string } {
 }
 
 function tell(
-  { epoch, checkpointSavedAtMs, instance, recordCount, sectionCount, copiedBytes, keptBytes }: BackupReport,
+  { epoch, checkpointSavedAtMs, instance, recordCount, sectionCount, topology, copiedBytes, keptBytes }: BackupReport,
   { directory, to, tookMs }: { readonly directory: string; readonly to: string; readonly tookMs: number },
   { output }: Terminal,
 ): void {
@@ -85,5 +90,6 @@ function tell(
   output.write(
     `Backup   ${to}: ${countText(recordCount)} records in ${sections}, checkpoint epoch ${epoch} of ${new Date(checkpointSavedAtMs).toISOString()}\n`,
   );
+  if (topology !== undefined) output.write(`Topology ${generationsText(topology)} shards\n`);
   output.write(`Copied   ${sizeText(copiedBytes)} in ${durationText(tookMs)}, ${sizeText(keptBytes)} were there\n`);
 }

@@ -5,6 +5,7 @@ import { type BackupManifest, unfinishedBackupFile } from '../shard/backup-manif
 import { archiveKeySize, partitions } from '../shard/engine-settings.ts';
 import { isLockFile } from '../shard/owner-lock.ts';
 import { countText, sizeText } from './amounts.ts';
+import { generationsText } from './topology-beside.ts';
 
 interface BackupAmounts {
   readonly recordCount: number;
@@ -33,12 +34,13 @@ export function backupDocument(directory: string, manifest: BackupManifest): obj
 
 /** The same for people. */
 export function backupPage(directory: string, manifest: BackupManifest): string {
-  const { identity, checkpoint, checkpointSavedAtMs, completed, sections } = manifest;
+  const { identity, checkpoint, checkpointSavedAtMs, completed, topology, sections } = manifest;
   const { recordCount, bytes } = amountsOf(manifest);
   const rows: readonly (readonly [string, string])[] = [
     ['Backup', `${directory}: of archive "${identity.archive}", shard ${identity.shard}, completed ${completed}`],
     ['Instance', `${identity.instance}, created ${identity.created}`],
     ['Checkpoint', `epoch ${checkpoint.epoch} of ${new Date(checkpointSavedAtMs).toISOString()}`],
+    ...(topology === undefined ? [] : [['Topology', `${generationsText(topology)} shards`] as const]),
     ['Records', `${countText(recordCount)} in ${countText(sections.length)} sections, ${sizeText(bytes)}`],
   ];
   return rows.map(([what, text]) => `${what.padEnd(11)}${text}\n`).join('');

@@ -1,7 +1,6 @@
 import { basename, resolve } from 'node:path';
 import { codeOf, messageOf } from '../base/errors.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
-import { shardDirectory } from '../service/shard-config.ts';
 import { directoryLock } from '../shard/owner-lock.ts';
 import { type RestoreReport, restoredSettings, restoreShard } from '../shard/restore.ts';
 import { type VerifyReport, verifyShard } from '../shard/verify.ts';
@@ -9,18 +8,24 @@ import { countText, sizeText } from './amounts.ts';
 import { CliError } from './cli-error.ts';
 import { defineCommand, exitCodes, type Terminal } from './command.ts';
 import { madeDirectory, PhaseProgress, storeDeps, unlessInterrupted } from './offline-shard.ts';
+import { generationsText, type PlacedTopology, placeTopology, shardName } from './topology-beside.ts';
 import { tellVerdict } from './verify-verdict.ts';
 
 type Outcome =
   | { readonly damage: string }
-  | { readonly report: RestoreReport; readonly verification: VerifyReport | undefined };
+  | {
+      readonly report: RestoreReport;
+      readonly verification: VerifyReport | undefined;
+      readonly topology: PlacedTopology;
+    };
 
 export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'makes a shard from a backup',
   description:
     'Every byte is compared with the checksums of the backup before the shard counts. The shard is a new instance: what was stored after ' +
-    'the backup is not in it, so Redis, which knows the old one, refuses it until the worker is started once with --trust-volume. A ' +
+    'the backup is not in it, so Redis, which knows the old one, refuses it until the worker is started once with --trust-volume. What the ' +
+    'backup knows of the topology is added to the data directory (when --to is named as a shard there is), for a Redis that was lost. A ' +
     'backup that is damaged ends it with 1; whatever was written until then is no shard and can be removed. docs/OPERATIONS.md has the ' +
     'whole procedure.',
   operands: {},
@@ -57,7 +62,8 @@ export const restoreCommand = defineCommand({
         const report = await restoreShard(backup, { disk, ...deps });
         const settings = restoredSettings(report);
         const verification = options.verify ? await verifyShard({ disk, ...deps }, settings) : undefined;
-        return { report, verification };
+        const topology = await placeTopology(report.topology, { directory: options.to, shard: report.shard });
+        return { report, verification, topology };
       } catch (error) {
         if (codeOf(error) === 'backup-damaged') return { damage: messageOf(error) };
         throw error;
@@ -73,14 +79,13 @@ export const restoreCommand = defineCommand({
       terminal.notes.write(`DAMAGED  ${outcome.damage}\n`);
       return exitCodes.negative;
     }
-    if (!options.json) tell(outcome.report, outcome.verification, options.to, terminal);
+    if (!options.json) tell(outcome, options.to, terminal);
     return (outcome.verification?.problemCount ?? 0) === 0 ? exitCodes.done : exitCodes.negative;
   },
 });
 
 function tell(
-  report: RestoreReport,
-  verification: VerifyReport | undefined,
+  { report, verification, topology }: Extract<Outcome, { readonly report: RestoreReport }>,
   directory: string,
   { output, notes }: Terminal,
 ): void {
@@ -91,7 +96,13 @@ function tell(
   output.write(`As of    ${new Date(checkpointSavedAtMs).toISOString()}, checkpoint epoch ${epoch}\n`);
   if (verification === undefined) output.write(`Shard    ${directory}, instance ${instance}\n`);
   else tellVerdict(verification, directory, output);
-  const name = basename(shardDirectory({ dataDir: '', shard }));
+  if (topology.kind === 'placed')
+    output.write(`Topology ${generationsText(topology.topology.generations)} shards, in ${topology.path}\n`);
+  const name = shardName(shard);
   if (basename(resolve(directory)) !== name)
     notes.write(`permafrost restore: a worker looks for this shard in <data directory>/${name}\n`);
+  if (topology.kind === 'left' && report.topology !== undefined)
+    notes.write(
+      `permafrost restore: the topology (${generationsText(report.topology)} shards) was not written: ${topology.reason}\n`,
+    );
 }

@@ -31,6 +31,7 @@ import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
 import type { ValueLocation } from '../journal/value-log.ts';
+import type { ChainReadCounts } from './chain-reads.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Cursor } from './cursor.ts';
 import { removeStore } from './destroy.ts';
@@ -135,6 +136,7 @@ export class Freezer<V> {
       gets: this.#gets.value,
       has: this.#has.value,
       unnecessaryReads: this.#reader.unnecessaryReads.value,
+      chainReads: this.#reader.chainReads.counts,
       unnecessaryWrites: this.#table.unnecessaryWrites.value,
       resizes: this.#table.resizes.value,
       keySections: { tracked: keys.tracked.value, synced: keys.synced.value, pruned: keys.pruned.value },
@@ -467,6 +469,8 @@ export interface FreezerCounters {
   readonly gets: number;
   readonly has: number;
   readonly unnecessaryReads: number;
+  /** Of lookups and `has` by key. */
+  readonly chainReads: ChainReadCounts;
   readonly unnecessaryWrites: number;
   readonly resizes: number;
   readonly keySections: SectionCounters;

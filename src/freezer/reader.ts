@@ -14,6 +14,7 @@ import { crc32c } from '../codec/crc32c.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
 import type { Oversized } from '../journal/oversized.ts';
 import type { RecordImage } from '../journal/section-pages.ts';
+import { ChainReads } from './chain-reads.ts';
 import type { Cursor } from './cursor.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { isBefore, isRecordOf, type RecordTail, readRecordTail, recordDamage } from './key-record.ts';
@@ -42,6 +43,8 @@ interface Search {
 interface Walk {
   readonly search: Search;
   at: RecordPosition;
+  /** Records read so far. */
+  readCount: number;
 }
 
 interface Place {
@@ -62,6 +65,7 @@ export class Reader<V> {
   readonly #groups = new LookupGroups<V>((identifiers) => this.#lookupTogether(identifiers));
   /** Records read on the way to another key's. */
   readonly unnecessaryReads = new Counter();
+  readonly chainReads = new ChainReads();
 
   constructor(table: Table, oversized: Oversized, coding: FrameCoding<V>, keySize: number) {
     this.#table = table;
@@ -167,14 +171,13 @@ export class Reader<V> {
     const entered: Walk[] = [];
     if (searches.length > 0) {
       const heads = await this.#table.heads(searches.map(({ hash }) => hash));
-      for (const [at, search] of searches.entries()) enter(search, heads[at], entered, located);
+      for (const [at, search] of searches.entries()) this.#enter(search, heads[at], entered, located);
     }
     for (let open = [...walks, ...this.#walkInMemory(entered, located)]; open.length > 0; ) {
       const records = await this.#oversized.keys.readMany(open.map((walk) => walk.at));
       const further = open.filter((walk, at) => {
         const bytes = present(records[at], 'a record');
-        if (bytes instanceof Error) located[walk.search.index] = bytes;
-        return !(bytes instanceof Error || this.#endsAt({ bytes, at: 0 }, walk, located));
+        return !this.#endsAt(bytes instanceof Error ? bytes : { bytes, at: 0 }, walk, located);
       });
       open = this.#walkInMemory(further, located);
     }
@@ -189,9 +192,19 @@ export class Reader<V> {
     for (const [at, search] of searches.entries()) {
       const bucket = buckets[at];
       if (bucket === undefined) absent.push(search);
-      else enter(search, newestSlot(bucket.bytes, bucket.at), walks, located);
+      else this.#enter(search, newestSlot(bucket.bytes, bucket.at), walks, located);
     }
     return walks;
+  }
+
+  /** Begins a search at the head of its chain; a key without one, or with a damaged bucket, is settled at once. */
+  #enter(search: Search, head: RecordPosition | Error | undefined, walks: Walk[], located: Located[]): void {
+    if (head !== undefined && !(head instanceof Error)) {
+      walks.push({ search, at: head, readCount: 0 });
+      return;
+    }
+    located[search.index] = head;
+    this.chainReads.add(0);
   }
 
   /** Takes walks past the records that are in memory, all by one record at a time; gives those that need the disk. */
@@ -213,26 +226,27 @@ export class Reader<V> {
   }
 
   /** Takes a walk past its next record. Whether it ended there. */
-  #endsAt(image: RecordImage, walk: Walk, located: Located[]): boolean {
-    const { index, key } = walk.search;
+  #endsAt(image: RecordImage | Error, walk: Walk, located: Located[]): boolean {
+    walk.readCount++;
+    const next = image instanceof Error ? image : this.#visit(image, walk);
+    if (isPosition(next)) {
+      walk.at = next;
+      return false;
+    }
+    located[walk.search.index] = next;
+    this.chainReads.add(walk.readCount);
+    return true;
+  }
+
+  /** What a record says to a walk: where its key's value is, why that cannot be told, or where to go on. */
+  #visit(image: RecordImage, walk: Walk): Located | RecordPosition {
     const record = this.#parse(walk.at, image);
-    if (record instanceof Error) {
-      located[index] = record;
-      return true;
-    }
-    if (isRecordOf(key, image.bytes, image.at)) {
-      located[index] = { cursor: cursorOf(walk.at, record) };
-      return true;
-    }
+    if (record instanceof Error) return record;
+    if (isRecordOf(walk.search.key, image.bytes, image.at)) return { cursor: cursorOf(walk.at, record) };
     const stray = this.#strayDamage(walk, image);
-    if (stray !== undefined) {
-      located[index] = stray;
-      return true;
-    }
+    if (stray !== undefined) return stray;
     this.unnecessaryReads.add();
-    if (record.next === undefined) return true;
-    walk.at = record.next;
-    return false;
+    return record.next;
   }
 
   /** All keys of a chain have the bits in common that chose their bucket when the table was smallest. */
@@ -281,12 +295,6 @@ export class Reader<V> {
   }
 }
 
-/** Begins a search at the head of its chain; a key without one, or with a damaged bucket, is settled at once. */
-function enter(search: Search, head: RecordPosition | Error | undefined, walks: Walk[], located: Located[]): void {
-  if (head instanceof Error) located[search.index] = head;
-  else if (head !== undefined) walks.push({ search, at: head });
-}
-
 /**
  * Loads what will be looked at one by one. Places that follow each other's content wait for the memory one after the
  * other; these are independent, so that the processor asks for many at a time: a third of what a warm lookup costs.
@@ -297,6 +305,10 @@ function touchAll(images: readonly (RecordImage | undefined)[], size: number): v
     if (image !== undefined) sum += (image.bytes[image.at] ?? 0) + (image.bytes[image.at + size - 1] ?? 0);
   }
   assert(sum >= 0, 'bytes are not negative');
+}
+
+function isPosition(next: Located | RecordPosition): next is RecordPosition {
+  return next !== undefined && 'position' in next;
 }
 
 function cursorOf({ section }: RecordPosition, { valueOffset, valueSize }: RecordTail): Cursor {

@@ -174,13 +174,22 @@ export class Table {
     return mirror?.has(this.#windowOf(bucket)) === true ? { bytes: mirror.bytes, at: tableBytes(bucket) } : undefined;
   }
 
-  /** One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. */
-  async heads(hashes: readonly number[]): Promise<readonly (Slot | undefined | Error)[]> {
-    const heads = await this.#readHeads(hashes);
+  /**
+   * One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. `alone` reads no
+   * more of the table than that takes: for who asks once, and not for what comes after.
+   */
+  async heads(
+    hashes: readonly number[],
+    { alone = false }: { readonly alone?: boolean } = {},
+  ): Promise<readonly (Slot | undefined | Error)[]> {
+    const heads = await this.#readHeads(hashes, alone);
     const suspects = heads.flatMap((head, index) => (head instanceof Error ? [index] : []));
     if (suspects.length === 0) return heads;
     const again = await this.#writing.run(() =>
-      this.#readHeads(suspects.map((index) => present(hashes[index], 'a hash'))),
+      this.#readHeads(
+        suspects.map((index) => present(hashes[index], 'a hash')),
+        alone,
+      ),
     );
     const mended = [...heads];
     for (const [at, index] of suspects.entries()) mended[index] = again[at];
@@ -221,7 +230,7 @@ export class Table {
   }
 
   async #loadTogether(buckets: readonly number[]): Promise<void> {
-    const images = await this.#read(buckets);
+    const images = await this.#read(buckets, false);
     for (const image of images) if (image instanceof Error) throw image;
     for (const [index, bucket] of buckets.entries()) {
       const image = present(images[index], 'a bucket');
@@ -229,7 +238,7 @@ export class Table {
     }
   }
 
-  async #readHeads(hashes: readonly number[]): Promise<readonly (Slot | undefined | Error)[]> {
+  async #readHeads(hashes: readonly number[], alone: boolean): Promise<readonly (Slot | undefined | Error)[]> {
     const heads: (Slot | undefined | Error)[] = [];
     const missing: number[] = [];
     const missingAt: number[] = [];
@@ -242,7 +251,7 @@ export class Table {
       missingAt.push(index);
     }
     if (missing.length === 0) return heads;
-    const images = await this.#read(missing);
+    const images = await this.#read(missing, alone);
     for (const [at, index] of missingAt.entries()) {
       const image = present(images[at], 'a bucket');
       heads[index] = image instanceof Error ? image : newestSlot(image.bytes, image.at);
@@ -251,10 +260,10 @@ export class Table {
   }
 
   /** Buckets as they are in the file, or why one cannot be believed. Good until the next turn of the event loop. */
-  async #read(buckets: readonly number[]): Promise<readonly (BucketImage | BlobError)[]> {
+  async #read(buckets: readonly number[], alone: boolean): Promise<readonly (BucketImage | BlobError)[]> {
     // A resize gives a mirror up that would become too large; what it has is good for whoever began to read before.
     const mirror = this.#mirror;
-    const windows = await this.#readWindows(buckets);
+    const windows = await this.#readWindows(buckets, alone);
     return buckets.map((bucket) => {
       const number = this.#windowOf(bucket);
       const window = windows.get(number);
@@ -270,7 +279,7 @@ export class Table {
    * The buckets' windows that are not in the mirror. Few of them are read with their neighbours, so that a mirror is
    * filled in a sixteenth of the reads; when the disk cannot give the neighbours, without them.
    */
-  async #readWindows(buckets: readonly number[]): Promise<ReadonlyMap<number, WindowImage>> {
+  async #readWindows(buckets: readonly number[], alone: boolean): Promise<ReadonlyMap<number, WindowImage>> {
     const mirror = this.#mirror;
     const wanted = new Set<number>();
     for (const bucket of buckets) {
@@ -278,7 +287,7 @@ export class Table {
       if (mirror?.has(window) !== true) wanted.add(window);
     }
     if (wanted.size === 0) return new Map();
-    if (mirror !== undefined && wanted.size <= runsMax) {
+    if (mirror !== undefined && !alone && wanted.size <= runsMax) {
       const runs = new Set(Array.from(wanted, (window) => window - (window % runWindows)));
       try {
         return await this.#readRuns(runs, Math.min(runWindows, this.#size / this.#windowBuckets));

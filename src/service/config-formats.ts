@@ -2,23 +2,36 @@ import { parseArchiveName } from '../protocol/names.ts';
 import { parseShardList } from './shard-list.ts';
 
 /** What a setting may be: each format throws with what it expects, never with the value (it may be a secret). */
-export type Format = (value: unknown) => void;
+export interface Format {
+  (value: unknown): void;
+  /** The numbers that pass, where numbers are asked for. */
+  readonly range?: NumberRange;
+}
+
+/** A closed range of whole numbers. */
+export interface NumberRange {
+  readonly min: number;
+  readonly max: number;
+  readonly powersOfTwo: boolean;
+}
 
 /** A whole number in a closed range. */
 export function integerBetween(min: number, max: number): Format {
-  return (value) => {
+  const check = (value: unknown): void => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return;
     throw new Error(`must be a whole number from ${min} to ${max}`);
   };
+  return Object.assign(check, { range: { min, max, powersOfTwo: false } });
 }
 
 /** As `integerBetween`, and a power of two. */
 export function powerOfTwoBetween(min: number, max: number): Format {
   const integer = integerBetween(min, max);
-  return (value) => {
+  const check = (value: unknown): void => {
     integer(value);
     if (!Number.isInteger(Math.log2(Number(value)))) throw new Error(`must be a power of two from ${min} to ${max}`);
   };
+  return Object.assign(check, { range: { min, max, powersOfTwo: true } });
 }
 
 /** A string that is not empty. */

@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import convict from 'convict';
 import { messageOf } from '../base/errors.ts';
 import { ConfigError } from './config-error.ts';
-import { token } from './config-formats.ts';
+import { type Format, type NumberRange, token } from './config-formats.ts';
 import { type Config, configSchema, type Setting } from './config-schema.ts';
 
 export type { Config } from './config-schema.ts';
@@ -27,6 +27,10 @@ export interface SettingInfo {
   readonly flag: string;
   readonly doc: string;
   readonly default: string | number | boolean;
+  /** The numbers that it may be, if it is one. */
+  readonly range: NumberRange | undefined;
+  /** The words that it may be, where they are few. */
+  readonly words: readonly string[] | undefined;
   readonly secret: boolean;
 }
 
@@ -168,10 +172,23 @@ function isSetting(node: object): node is Setting<Value> {
   return 'default' in node;
 }
 
-function infoOf(key: string, { default: value, doc, sensitive }: Setting<Value>): SettingInfo {
+function infoOf(key: string, { default: value, format, doc, sensitive }: Setting<Value>): SettingInfo {
   const words = key.replaceAll('.', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const env = envPrefix + words.replaceAll('-', '_').toUpperCase();
-  return { key, env, flag: words, doc, default: value, secret: sensitive === true };
+  const allowed = {
+    range: isFormat(format) ? format.range : undefined,
+    words: isFormat(format) ? undefined : texts(format),
+  };
+  return { key, env, flag: words, doc, default: value, ...allowed, secret: sensitive === true };
+}
+
+function isFormat(format: Setting<Value>['format']): format is Format {
+  return typeof format === 'function';
+}
+
+function texts(values: readonly Value[]): readonly string[] | undefined {
+  const words = values.filter((value) => typeof value === 'string');
+  return words.length === 0 ? undefined : words;
 }
 
 function fileEntries(file: string): [string, Value][] {

@@ -1,11 +1,15 @@
 import { Counter, Gauge, Histogram, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
+import { chainReadBounds } from '../freezer/chain-reads.ts';
 import type { PutOutcome } from '../protocol/receipts.ts';
-import type { LookupOutcome } from '../protocol/reply.ts';
+import { type LookupOutcome, lookupOutcomes } from '../protocol/reply.ts';
 import type { DropReason, QueueObserver } from '../queue/queue-observer.ts';
 import type { RedisWarning } from '../queue/redis-check.ts';
 import type { RedisTrouble } from '../queue/redis-trouble.ts';
+import type { ShardState } from '../shard/shard-hooks.ts';
 import { Activity } from './activity.ts';
 import type { DiskSpace } from './disk-watch.ts';
+import { TalliedHistogram, type Tally } from './tallied-histogram.ts';
+import { worstOutcome } from './worst-outcome.ts';
 
 /** What the gauges show of a shard; read at each scrape. */
 export interface ShardFacts {
@@ -21,6 +25,8 @@ export interface ShardFacts {
   readonly resizeProgress: number;
   /** What the engine counted since the shard's files were opened, by operation. */
   readonly operations: Readonly<Record<EngineOperation, number>>;
+  /** Key records read for each key that was looked up, by `chainReadBounds`; since the shard's files were opened. */
+  readonly chainReads: Tally;
   readonly recoveryS: number;
   /** Lookups only: the shard cannot store any more. */
   readonly readOnly: boolean;
@@ -45,6 +51,11 @@ export interface MetricSources {
   jobCounts(): Promise<readonly { readonly queue: string; readonly state: string; readonly count: number }[]>;
 }
 
+/** Why a write failed, by the state that it left the shard in. */
+const writeFailures: ReadonlyMap<ShardState, string> = new Map([
+  ['recovering', 'failed'],
+  ['disk-full', 'full'],
+]);
 const pauseReasons = ['low-disk', 'shard', 'held', 'redis'] as const;
 const unsuitableReasons = ['old-version', 'may-evict', 'no-append-only-file'] as const;
 const fastS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -58,6 +69,7 @@ export class Metrics implements QueueObserver {
   /** The same puts and lookups, for the status page. */
   readonly activity = new Activity();
   readonly #registry = new Registry();
+  #isOpen = true;
   readonly #records = this.#counter('archive_records_total', 'Records of acknowledged puts.', ['outcome']);
   readonly #bytes = this.#counter('archive_bytes_total', 'Bytes of payload that were stored.', []);
   readonly #putJobs = this.#counter('put_jobs_total', 'Put jobs by how they ended.', ['outcome']);
@@ -65,14 +77,16 @@ export class Metrics implements QueueObserver {
   readonly #duplicates = this.#counter('duplicate_records_total', 'Records that were stored already.', []);
   readonly #putWait = this.#histogram('put_wait_seconds', 'From being queued to being durable.', fastS, []);
   readonly #lookups = this.#counter('lookup_results_total', 'Answers to keys and cursors.', ['outcome']);
-  readonly #lookupTime = this.#histogram('lookup_duration_seconds', 'From fetching a lookup to its reply.', fastS, []);
+  readonly #lookupTime = this.#histogram('lookup_duration_seconds', 'From fetching a lookup to its reply.', fastS, [
+    'outcome',
+  ]);
   readonly #dropped = this.#counter('replies_dropped_total', 'Replies that were not delivered.', ['reason']);
   readonly #redisErrors = this.#counter('redis_errors_total', 'Errors of Redis by kind.', ['kind']);
   readonly #stalled = this.#counter('stalled_jobs_total', 'Jobs whose worker had died.', []);
   readonly #commitTime = this.#histogram('commit_duration_seconds', 'Of a group commit with its fsyncs.', fastS, []);
   readonly #commitSize = this.#histogram('commit_put_jobs', 'Put jobs of a group commit.', countBuckets, []);
   readonly #syncTime = this.#histogram('sync_duration_seconds', 'Of a sync.', fastS, []);
-  readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', []);
+  readonly #fsyncErrors = this.#counter('fsync_errors_total', 'Commits and syncs that the disk failed.', ['reason']);
   readonly #corrupt = this.#counter('corrupt_records_total', 'Damage that was met, by kind of file.', ['file']);
   readonly #scrubbed = this.#counter('scrub_bytes_total', 'Bytes that scrubs have read.', []);
   readonly #published = this.#gauge('checkpoint_published_epoch', 'Epoch of the newest checkpoint in Redis.');
@@ -85,10 +99,13 @@ export class Metrics implements QueueObserver {
     const { archive, shard, version } = identity;
     this.#registry.setDefaultLabels({ archive, shard: String(shard) });
     this.#gauge('build_info', 'Always 1.', ['version', 'node']).set({ version, node: process.version }, 1);
+    for (const reason of ['failed', 'full']) this.#fsyncErrors.inc({ reason }, 0);
     for (const file of ['key', 'value', 'unknown']) this.#corrupt.inc({ file }, 0);
+    for (const outcome of lookupOutcomes) this.#lookupTime.zero({ outcome });
     this.#addShardGauges(sources);
     this.#addSafetyGauges(sources);
     this.#addWorkerGauges(sources);
+    this.#addQueueGauges(sources);
   }
 
   /** All metrics as they are now. */
@@ -105,8 +122,11 @@ export class Metrics implements QueueObserver {
     this.#syncTime.observe(durationS);
   }
 
-  diskFailed(): void {
-    this.#fsyncErrors.inc();
+  /** A shard that leaves `open` by itself had a write that failed; what follows until it is open again is its mending. */
+  shardChanged(state: ShardState): void {
+    const reason = writeFailures.get(state);
+    if (this.#isOpen && reason !== undefined) this.#fsyncErrors.inc({ reason });
+    this.#isOpen = state === 'open';
   }
 
   putStored(fact: { counts: Readonly<Record<PutOutcome, number>>; bytes: number; waitS: number }): void {
@@ -132,7 +152,7 @@ export class Metrics implements QueueObserver {
     const corrupt = fact.counts.get('corrupt') ?? 0;
     this.#corrupt.inc({ file: 'unknown' }, corrupt);
     this.activity.damageMet(corrupt);
-    this.#lookupTime.observe(fact.durationS);
+    this.#lookupTime.observe({ outcome: worstOutcome(fact.counts.keys()) }, fact.durationS);
     this.activity.lookupAnswered(sumOf(fact.counts.values()), fact.durationS);
   }
 
@@ -187,6 +207,7 @@ export class Metrics implements QueueObserver {
       operations.reset();
       for (const [operation, count] of Object.entries(shard()?.operations ?? {})) operations.inc({ operation }, count);
     });
+    this.#tallied('lookup_chain_reads', 'Key records read for a key.', chainReadBounds, () => shard()?.chainReads);
     this.#shown('recovery_duration_seconds', 'How long the last opening took.', () => shard()?.recoveryS);
     this.#shown('readonly', '1 when the shard cannot store any more.', () => flag(shard()?.readOnly));
   }
@@ -208,10 +229,28 @@ export class Metrics implements QueueObserver {
       const reasons = sources.pauses();
       for (const reason of pauseReasons) paused.set({ reason }, reasons.includes(reason) ? 1 : 0);
     });
+  }
+
+  #addQueueGauges({ jobCounts }: MetricSources): void {
+    let asked: ReturnType<MetricSources['jobCounts']> | undefined;
+    // Both gauges are read in one turn: Redis is asked once for the two.
+    const counted = (): ReturnType<MetricSources['jobCounts']> => {
+      asked ??= jobCounts()
+        .catch(() => [])
+        .finally(() => {
+          asked = undefined;
+        });
+      return asked;
+    };
     const jobs = this.#gauge('queue_jobs', 'Jobs by queue and state.', ['queue', 'state'], async () => {
+      const counts = await counted();
       jobs.reset();
-      const counts = await sources.jobCounts().catch(() => []);
       for (const { queue, state, count } of counts) jobs.set({ queue, state }, count);
+    });
+    const dead = this.#gauge('dead_letter_records', 'Refused jobs that are kept.', ['queue'], async () => {
+      const counts = await counted();
+      dead.reset();
+      for (const { queue, state, count } of counts) if (state === 'failed') dead.set({ queue }, count);
     });
   }
 
@@ -235,6 +274,10 @@ export class Metrics implements QueueObserver {
 
   #histogram<L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[]): Histogram<L> {
     return new Histogram({ name: `permafrost_${name}`, help, buckets, labelNames, registers: [this.#registry] });
+  }
+
+  #tallied(name: string, help: string, bounds: readonly number[], tally: () => Tally | undefined): void {
+    this.#registry.registerMetric(new TalliedHistogram({ name: `permafrost_${name}`, help, bounds }, tally));
   }
 
   #gauge<L extends string>(

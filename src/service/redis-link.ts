@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { parseArchiveName, topologyKey } from '../protocol/names.ts';
 import {
@@ -21,6 +21,8 @@ export interface RedisLinkDeps {
 }
 
 const pingTimeoutMs = 1000;
+/** Between two looks at how Redis is set up: that can be changed while it runs. */
+export const redisLookIntervalMs = 60_000;
 
 /** The settings of all connections. */
 export function redisSettings(config: Config): RedisSettings {
@@ -36,13 +38,15 @@ export function shownAddress({ redis }: Pick<Config, 'redis'>): string {
 
 /**
  * The service's own connection to Redis, and what is known about that Redis: looked up anew each time the connection
- * comes back, since it may be another server then.
+ * comes back, since it may be another server then, and each minute, since it may be set up otherwise.
  */
 export class RedisLink {
   readonly connection: RedisConnection;
   readonly #config: Config;
   readonly #deps: RedisLinkDeps;
   #warnings: readonly RedisWarning[] | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
 
   constructor(config: Config, deps: RedisLinkDeps) {
     this.#config = config;
@@ -72,6 +76,7 @@ export class RedisLink {
     };
     // A cluster stays ready while one of its nodes goes and comes.
     for (const event of ['ready', '+node']) this.connection.on(event, look);
+    this.#schedule();
     return facts;
   }
 
@@ -87,15 +92,43 @@ export class RedisLink {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
     dropConnection(this.connection);
   }
 
   async #look(): Promise<RedisFacts> {
     const facts = await readRedisFacts(this.connection);
+    this.#deps.logger.info({ version: facts.version, memoryBytesMax: facts.memoryBytesMax }, 'redis-connected');
+    this.#judge(facts, []);
+    return facts;
+  }
+
+  /** Says what is wrong that was not `known` to be. */
+  #judge(facts: RedisFacts, known: readonly RedisWarning[]): void {
     const warnings = redisWarnings(facts);
     this.#warnings = warnings;
-    this.#deps.logger.info({ version: facts.version, memoryBytesMax: facts.memoryBytesMax }, 'redis-connected');
-    for (const { code, message } of warnings) this.#deps.logger.error({ code, reason: message }, 'redis-unsuitable');
-    return facts;
+    const isKnown = (code: string): boolean => known.some((warning) => warning.code === code);
+    for (const { code, message } of warnings)
+      if (!isKnown(code)) this.#deps.logger.error({ code, reason: message }, 'redis-unsuitable');
+    if (known.length > 0 && warnings.length === 0) this.#deps.logger.info({}, 'redis-suitable');
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#timer = this.#deps.clock.after(redisLookIntervalMs, () => {
+      void this.#lookAgain().finally(() => this.#schedule());
+    });
+  }
+
+  /** One that is away is looked at when it comes back. */
+  async #lookAgain(): Promise<void> {
+    if (this.connection.status !== 'ready') return;
+    const read = readRedisFacts(this.connection).catch((error: unknown) => {
+      if (!this.#closed) this.#deps.log.warn({ error }, 'redis-check-failed');
+      return undefined;
+    });
+    const facts = await within(this.#deps.clock, pingTimeoutMs, read);
+    if (facts !== undefined) this.#judge(facts, this.#warnings ?? []);
   }
 }

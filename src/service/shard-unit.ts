@@ -305,7 +305,7 @@ export class ShardUnit {
   }
 
   #shardChanged(state: ShardState, cause: Error | undefined): void {
-    if (state === 'recovering' || state === 'disk-full') this.metrics.diskFailed();
+    this.metrics.shardChanged(state);
     if (cause !== undefined) this.#lastFailure = codeOf(cause) ?? cause.name;
     if (state === 'open') this.#puts?.intake.resume('shard');
     else this.#puts?.intake.pause('shard');
@@ -367,6 +367,7 @@ export class ShardUnit {
         'unnecessary-write': counters.unnecessaryWrites,
         resize: counters.resizes,
       },
+      chainReads: { counts: counters.chainReads.keyCounts, sum: counters.chainReads.readCount },
       recoveryS: this.#recoveryMs / 1000,
       readOnly: shard.state === 'failed',
     };

@@ -12,7 +12,6 @@
  *
  * Crash behaviour: the copy is replaced as a whole; an older one only means that less is known until Redis is read.
  */
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -20,21 +19,12 @@ import type { Logger } from '../base/logger.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { type ArchiveName, topologyKey } from '../protocol/names.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import {
-  continues,
-  encodeTopology,
-  homesOf,
-  joined,
-  knownShardCountOf,
-  oneShard,
-  parseTopology,
-  type Topology,
-} from '../protocol/topology.ts';
+import { continues, homesOf, joined, knownShardCountOf, oneShard, type Topology } from '../protocol/topology.ts';
 import type { ThrottledLog } from '../queue/throttled-log.ts';
 import { readTopology, replaceTopology } from '../queue/topology-store.ts';
-import { readWhole, replaceFile, unfinishedEnding } from '../shard/replace-file.ts';
 import type { RedisLink } from './redis-link.ts';
 import { ServiceError } from './service-error.ts';
+import { readTopologyFile, topologyFile, unfinishedTopologyFile, writeTopologyFile } from './topology-file.ts';
 
 export interface TopologyKeeperSettings {
   readonly archive: ArchiveName;
@@ -49,9 +39,6 @@ export interface TopologyKeeperDeps {
   readonly log: ThrottledLog;
 }
 
-/** Name of the copy. */
-export const topologyFile = 'topology.json';
-
 const intervalMs = 5000;
 const attemptCount = 10;
 
@@ -60,7 +47,7 @@ export class TopologyKeeper {
   readonly #deps: TopologyKeeperDeps;
   readonly #disk: NodeDisk;
   /** The directory may be that of other workers, too, each with shards of its own. */
-  readonly #unfinished = `${topologyFile}.${randomUUID().slice(0, 8)}${unfinishedEnding}`;
+  readonly #unfinished = unfinishedTopologyFile();
   #known: Topology | undefined;
   #copied: Topology | undefined;
   #timer: Timer | undefined;
@@ -91,10 +78,10 @@ export class TopologyKeeper {
   /** Resolves when copy and Redis agree. Errors: ServiceError `topology-unreadable` for one of the two, DiskError. */
   async start(): Promise<void> {
     const { archive, dataDir } = this.#settings;
-    const bytes = await readWhole(this.#disk, topologyFile);
     try {
-      this.#copied = bytes === undefined ? undefined : parseTopology(bytes.toString());
+      this.#copied = await readTopologyFile(this.#disk);
     } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
       throw unreadable(join(dataDir, topologyFile), 'remove it if `permafrost topology show` tells all shards', error);
     }
     this.#known = this.#copied;
@@ -140,8 +127,7 @@ export class TopologyKeeper {
 
   async #copy(topology: Topology): Promise<void> {
     if (this.#copied !== undefined && continues(this.#copied, topology)) return;
-    const bytes = Buffer.from(`${JSON.stringify(encodeTopology(topology))}\n`);
-    await replaceFile(this.#disk, topologyFile, bytes, this.#unfinished);
+    await writeTopologyFile(this.#disk, topology, this.#unfinished);
     this.#copied = topology;
     this.#deps.logger.info({ shards: shardsOf(topology) }, 'topology');
   }

@@ -27,6 +27,9 @@ export interface SectionCopy extends JournalEnd {
   readonly valueChecksum: number;
 }
 
+/** What was known beside the shard of the numbers of shards that the archive has had; what it means is not known here. */
+export type BackedUpTopology = readonly { readonly shards: number; readonly time: number }[];
+
 export interface BackupManifest {
   /** Of the shard that was backed up. */
   readonly identity: Identity;
@@ -37,6 +40,8 @@ export interface BackupManifest {
   readonly initialTableSize: number;
   /** Wall clock of the end of the backup, ISO 8601. */
   readonly completed: string;
+  /** Oldest first; undefined when no backup into the directory knew it. */
+  readonly topology: BackedUpTopology | undefined;
   /** Section 0 first, no gaps; none for an empty shard. */
   readonly sections: readonly SectionCopy[];
 }
@@ -49,12 +54,12 @@ export async function readBackupManifest(disk: Disk, path: string): Promise<Back
 
 /** Durable on return; after a crash the document is this one or the one before. */
 export async function writeBackupManifest(disk: Disk, path: string, manifest: BackupManifest): Promise<void> {
-  const { identity, checkpoint, checkpointSavedAtMs, initialTableSize, completed, sections } = manifest;
+  const { identity, checkpoint, checkpointSavedAtMs, initialTableSize, completed, topology, sections } = manifest;
   const { archive, shard, instance, engine, created } = identity;
   const members = {
     ...{ archive, shard, instance, engine, created },
     checkpoint: encodeCheckpoint(checkpoint).toString('hex'),
-    ...{ checkpointSavedAtMs, initialTableSize, completed, sections },
+    ...{ checkpointSavedAtMs, initialTableSize, completed, topology, sections },
   };
   await replaceFile(disk, path, encodeDocument(formatVersion, members));
 }
@@ -78,16 +83,16 @@ function parse(path: string, bytes: Buffer): BackupManifest {
   if (!isIdentity(members) || !isManifest(members))
     throw backupDamaged(path, 'members are missing or have another type');
   const { archive, shard, instance, engine, created } = members;
-  const { checkpoint, checkpointSavedAtMs, initialTableSize, completed, sections } = members;
+  const { checkpoint, checkpointSavedAtMs, initialTableSize, completed, topology, sections } = members;
   return {
     identity: { archive, shard, instance, engine, created },
     checkpoint: decodeCheckpoint(Buffer.from(checkpoint, 'hex')),
-    ...{ checkpointSavedAtMs, initialTableSize, completed, sections },
+    ...{ checkpointSavedAtMs, initialTableSize, completed, topology, sections },
   };
 }
 
 interface ManifestMembers
-  extends Pick<BackupManifest, 'checkpointSavedAtMs' | 'initialTableSize' | 'completed' | 'sections'> {
+  extends Pick<BackupManifest, 'checkpointSavedAtMs' | 'initialTableSize' | 'completed' | 'topology' | 'sections'> {
   readonly checkpoint: string;
 }
 
@@ -97,13 +102,21 @@ function isManifest(value: DocumentMembers): value is DocumentMembers & Manifest
     typeof value.checkpointSavedAtMs === 'number' &&
     typeof value.initialTableSize === 'number' &&
     typeof value.completed === 'string' &&
+    (value.topology === undefined || isTopology(value.topology)) &&
     Array.isArray(value.sections) &&
     value.sections.every((copy: unknown, index) => isCopy(copy) && copy.section === index)
   );
 }
 
 function isCopy(value: unknown): value is SectionCopy {
+  return hasCounts(value, ['section', 'keyBytes', 'valueBytes', 'keyChecksum', 'valueChecksum']);
+}
+
+function isTopology(value: unknown): value is BackedUpTopology {
+  return Array.isArray(value) && value.length > 0 && value.every((entry) => hasCounts(entry, ['shards', 'time']));
+}
+
+function hasCounts(value: unknown, fields: readonly string[]): boolean {
   if (!isObject(value)) return false;
-  const fields = ['section', 'keyBytes', 'valueBytes', 'keyChecksum', 'valueChecksum'];
   return fields.every((field) => Number.isSafeInteger(value[field]) && Number(value[field]) >= 0);
 }

@@ -27,6 +27,7 @@ import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/j
 import { BackupError } from './backup-error.ts';
 import { type History, hasAllOf, otherHistory, requireSameHistory } from './backup-history.ts';
 import {
+  type BackedUpTopology,
   backupFile,
   readBackupManifest,
   type SectionCopy,
@@ -55,6 +56,8 @@ export interface BackupDeps {
   readonly clock: Clock;
   /** Bytes that are copied of those that have to be. */
   readonly progress?: ((done: number, total: number, phase: string) => void) | undefined;
+  /** Written down with the shard, unless the backup before knew more of it. */
+  readonly topology?: BackedUpTopology | undefined;
 }
 
 export interface BackupReport {
@@ -64,6 +67,8 @@ export interface BackupReport {
   readonly checkpointSavedAtMs: number;
   readonly recordCount: number;
   readonly sectionCount: number;
+  /** As the backup has it now. */
+  readonly topology: BackedUpTopology | undefined;
   /** Bytes that this run copied, and that the backup had already. */
   readonly copiedBytes: number;
   readonly keptBytes: number;
@@ -135,6 +140,7 @@ class Backup {
   readonly #files: JournalFiles;
   readonly #target: Disk;
   readonly #deps: BackupDeps;
+  #topology: BackedUpTopology | undefined;
   #copiedBytes = 0;
   #missingBytes = 0;
 
@@ -143,6 +149,7 @@ class Backup {
     this.#files = files;
     this.#target = target;
     this.#deps = deps;
+    this.#topology = deps.topology;
   }
 
   async run(): Promise<Omit<BackupReport, 'untold'>> {
@@ -169,6 +176,7 @@ class Backup {
       checkpointSavedAtMs: saved.savedAtMs,
       recordCount: recordCountOf(saved, ends),
       sectionCount: sections.length,
+      topology: this.#topology,
       copiedBytes: this.#copiedBytes,
       keptBytes: bytesOf(kept),
     };
@@ -179,7 +187,10 @@ class Backup {
     const complete = await readBackupManifest(this.#target, backupFile);
     const unfinished = await readBackupManifest(this.#target, unfinishedBackupFile);
     for (const manifest of [complete, unfinished]) {
-      if (manifest !== undefined) await requireSameHistory(this.#source, this.#files, this.#target, manifest);
+      if (manifest === undefined) continue;
+      await requireSameHistory(this.#source, this.#files, this.#target, manifest);
+      // Generations are only ever added: the longer list is the newer one.
+      if ((manifest.topology?.length ?? 0) > (this.#topology?.length ?? 0)) this.#topology = manifest.topology;
     }
     const ofComplete = complete?.sections ?? [];
     const ofUnfinished = unfinished?.sections ?? [];
@@ -232,6 +243,7 @@ class Backup {
       checkpointSavedAtMs: saved.savedAtMs,
       initialTableSize: saved.table.initialSize,
       completed: new Date(this.#deps.clock.wallMs()).toISOString(),
+      topology: this.#topology,
     });
   }
 

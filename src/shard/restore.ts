@@ -22,7 +22,13 @@ import { rebuildTable } from '../freezer/rebuild.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { sectionName } from '../journal/section-blobs.ts';
 import { BackupError, backupDamaged } from './backup-error.ts';
-import { type BackupManifest, backupFile, readBackupManifest, type SectionCopy } from './backup-manifest.ts';
+import {
+  type BackedUpTopology,
+  type BackupManifest,
+  backupFile,
+  readBackupManifest,
+  type SectionCopy,
+} from './backup-manifest.ts';
 import { createCheckpointFile } from './checkpoint-file.ts';
 import { createCommitMark } from './commit-mark.ts';
 import {
@@ -60,6 +66,8 @@ export interface RestoreReport {
   readonly recordCount: number;
   readonly sectionCount: number;
   readonly bytes: number;
+  /** What the backup knows of the archive's topology: for the data directory, of which nothing is written here. */
+  readonly topology: BackedUpTopology | undefined;
 }
 
 /** Settings to open the restored shard with, whatever is configured here. */
@@ -132,6 +140,7 @@ class Restoration {
       ...{ epoch: checkpoint.epoch, checkpointSavedAtMs, bytes: this.#totalBytes },
       recordCount: keyBytes / recordSize(archiveKeySize),
       sectionCount: sections.length,
+      topology: this.#manifest.topology,
     };
   }
 

@@ -38,8 +38,12 @@ test('every error code of the source has its row, with what to do, and no row is
 
 test('every metric of the source has its row with its type, and no row is left over', () => {
   const source = readFileSync(new URL('service/metrics.ts', sources), 'utf8');
-  const found = [...source.matchAll(/this\.#(counter|histogram|gauge|shown)\(\s*'(\w+)'/g)].map(
-    ([, kind = '', name = '']) => `permafrost_${name} ${kind === 'shown' ? 'gauge' : kind}`,
+  const typeOf = new Map([
+    ['shown', 'gauge'],
+    ['tallied', 'histogram'],
+  ]);
+  const found = [...source.matchAll(/this\.#(counter|histogram|tallied|gauge|shown)\(\s*'(\w+)'/g)].map(
+    ([, kind = '', name = '']) => `permafrost_${name} ${typeOf.get(kind) ?? kind}`,
   );
   assert.ok(found.length >= 20, 'the metrics are found');
   const rows = [...page.matchAll(/^\| `(permafrost_\w+)` \| (\w+) \|/gm)].map(([, name, type]) => `${name} ${type}`);

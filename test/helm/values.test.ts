@@ -3,6 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Ajv } from 'ajv';
+import { settings } from '../../src/service/config.ts';
+import type { Format, NumberRange } from '../../src/service/config-formats.ts';
+import { configSchema, type Setting } from '../../src/service/config-schema.ts';
 import { type ObjectSchema, workerSettingsSchema } from '../../tools/helm/worker-settings.ts';
 import { chartFile, chartTest, run, template } from './chart.ts';
 
@@ -11,6 +15,8 @@ interface Schema {
   readonly $ref?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: boolean | Schema;
+  readonly minimum?: number;
+  readonly maximum?: number;
 }
 
 const schema = JSON.parse(chartFile('values.schema.json')) as Schema & {
@@ -24,12 +30,83 @@ test('the schema knows the settings of the worker; else run: node tools/helm/wor
   assert.deepEqual(schema.properties?.config, workerSettingsSchema());
 });
 
+test('the schema takes the same numbers and words for a setting as the worker', () => {
+  const ajv = new Ajv({ strict: false });
+  let comparedCount = 0;
+  for (const { key, default: value, range, words } of settings) {
+    const node = schemaOf(workerSettingsSchema(), key.split('.'));
+    if (node === undefined || typeof value === 'boolean') continue;
+    const check = formatOf(key);
+    const takes = ajv.compile(node);
+    const probes = range === undefined ? [...(words ?? []), 'other'] : probesOf(range);
+    if (range === undefined && words === undefined) continue;
+    for (const probe of [...probes, value]) {
+      assert.equal(takes(probe), passes(check, probe), `${key}: ${probe}`);
+      comparedCount += 1;
+    }
+    assert.ok(
+      probes.some((probe) => !takes(probe)),
+      `${key} is bounded`,
+    );
+  }
+  assert.ok(comparedCount > 200, `${comparedCount} values were compared`);
+  const numbers = settings.filter(({ default: value }) => typeof value === 'number');
+  assert.deepEqual(
+    numbers.filter(({ range }) => range === undefined).map(({ key }) => key),
+    [],
+  );
+});
+
+test('values of the chart that become settings are no wider than those', () => {
+  const bounds = (...path: string[]) => {
+    const { minimum, maximum } = schemaOf(schema, path) ?? {};
+    return { minimum, maximum };
+  };
+  const rangeOf = (key: string) => settings.find((info) => info.key === key)?.range;
+  const deadline = rangeOf('closeDeadlineMs');
+  assert.deepEqual(bounds('shutdown', 'deadlineSeconds'), { minimum: 1, maximum: Number(deadline?.max) / 1000 });
+  assert.ok(Number(deadline?.min) <= 1000);
+  assert.deepEqual(bounds('shards'), { minimum: 1, maximum: Number(rangeOf('shard')?.max) + 1 });
+  assert.deepEqual(bounds('http', 'port'), { minimum: 1, maximum: rangeOf('http.port')?.max });
+});
+
+/** Numbers around both ends of the range, and some that are no power of two or no whole number. */
+function probesOf({ min, max }: NumberRange): readonly number[] {
+  return [min - 1, min, min + 1, min + 0.5, 3, Math.ceil((min + max) / 2), max - 1, max, max + 1];
+}
+
+function passes(check: Format, value: unknown): boolean {
+  try {
+    check(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The check that the worker itself makes of a setting. */
+function formatOf(key: string): Format {
+  let node: unknown = configSchema;
+  for (const name of key.split('.')) node = Object.entries(node ?? {}).find(([found]) => found === name)?.[1];
+  const { format } = node as Setting<unknown>;
+  if (typeof format === 'function') return format as Format;
+  return (value) => assert.ok((format as readonly unknown[]).includes(value));
+}
+
+function schemaOf(node: Schema, [first, ...rest]: readonly string[]): Schema | undefined {
+  if (first === undefined) return node;
+  const child = node.properties?.[first];
+  return child === undefined ? undefined : schemaOf(child, rest);
+}
+
 test('the settings that the chart sets itself are not taken in config', () => {
   const { archive, shard, dataDir, redis, http, closeDeadlineMs, commit } = workerSettingsSchema().properties;
   assert.deepEqual({ archive, shard, dataDir, http, closeDeadlineMs }, absent());
-  const { url, username, password, tlsCaFile, startTimeoutMs } = (redis as ObjectSchema).properties;
-  assert.deepEqual([url, username, password, tlsCaFile], [undefined, undefined, undefined, undefined]);
-  assert.equal(startTimeoutMs?.type, 'integer');
+  assert.deepEqual(Object.keys((redis as ObjectSchema).properties), [
+    'clusterNodes',
+    'tlsServerName',
+    'startTimeoutMs',
+  ]);
   assert.equal(commit?.type, 'object');
 });
 
@@ -71,7 +148,15 @@ describe('values', () => {
     ['config.archive=other', /archive/],
     ['config.sync.intervallMs=5', /intervallMs/],
     ['config.sync.intervalMs=soon', /intervalMs/],
+    ['config.sync.intervalMs=9', /intervalMs.*minimum/],
+    ['config.put.concurrency=1025', /concurrency.*maximum/],
+    ['config.limits.valueBytesMax=0', /valueBytesMax.*minimum/],
+    ['config.engine.tableInitialSize=1000', /tableInitialSize.*one of/],
+    ['config.disk.pauseBelowBytes=-1', /pauseBelowBytes.*minimum/],
+    ['config.log.level=loud', /level.*one of/],
     ['config.http.port=80', /http/],
+    ['config.http.statusPage=false', /http/],
+    ['http.statusPage=sometimes', /statusPage/],
     ['http.port=0', /port/],
     ['persistence.size=much', /size/],
     ['persistence.accessModes={ReadWriteMany}', /accessModes/],
@@ -95,11 +180,20 @@ describe('values', () => {
     ['redis.url=redis://user:secret@redis', /must not hold a password/],
     ['redis.username=archive', /for an existing Redis/],
     ['redis.tls.caSecret=ca', /for an existing Redis/],
+    ['redis.tls.certSecret=cert', /for an existing Redis/],
+    ['config.redis.clusterNodes=redis:6379', /for an existing Redis/],
+    ['redis.url=redis://redis,redis.tls.caSecret=ca', /redis.url must be rediss/],
+    ['redis.url=redis://redis,redis.tls.certSecret=cert', /redis.url must be rediss/],
+    ['redis.url=redis://redis,config.redis.tlsServerName=redis', /redis.url must be rediss/],
+    ['config.redis.tlsCertFile=/cert', /tlsCertFile/],
+    ['config.redis.passwordFile=/word', /passwordFile/],
     ['topology.putShards=2', /must not be more than shards/],
     ['fullnameOverride=Cold_Store', /Cold_Store cannot be a part of names/],
     ['nameOverride=-cold', /-cold cannot be a part of names/],
     ['extraEnv[0].name=PERMAFROST_SHARD', /extraEnv must not hold PERMAFROST_SHARD/],
     ['extraEnv[0].name=PERMAFROST_REDIS_URL', /extraEnv must not hold PERMAFROST_REDIS_URL/],
+    ['extraEnv[0].name=PERMAFROST_REDIS_PASSWORD_FILE', /extraEnv must not hold PERMAFROST_REDIS_PASSWORD_FILE/],
+    ['extraEnv[0].name=PERMAFROST_HTTP_STATUS_PAGE', /extraEnv must not hold PERMAFROST_HTTP_STATUS_PAGE/],
   ];
   for (const [values, why] of refused) {
     chartTest(`with ${values} are refused, and told why`, () => {

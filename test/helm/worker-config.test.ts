@@ -11,10 +11,10 @@ function configOf(text: string): Config {
   const folder = mkdtempSync(join(tmpdir(), 'permafrost-chart-'));
   try {
     const file = join(folder, 'config.json');
-    // The worker looks whether the authority can be read; in a pod the Secret is mounted there.
+    // The worker looks whether authority and certificate can be read; in a pod the Secrets are mounted there.
     const authority = join(folder, 'ca.crt');
     writeFileSync(authority, '');
-    writeFileSync(file, text.replace('/etc/permafrost-redis-ca/ca.crt', authority));
+    writeFileSync(file, text.replaceAll(/\/etc\/permafrost-redis-(ca|cert)\/[\w.]+/g, authority));
     const env = { PERMAFROST_DATA_DIR: '/data', PERMAFROST_HTTP_PORT: '8410', PERMAFROST_SHARD: '2' };
     return loadConfig({ files: [file], env });
   } finally {
@@ -35,5 +35,12 @@ describe('the settings that the chart writes', () => {
     const values = ['archive=orders', 'config.sync.intervalMs=1234', 'shutdown.deadlineSeconds=7'];
     const config = configOf(configText(['--set', values.join(',')]));
     assert.deepEqual([config.archive, config.sync.intervalMs, config.closeDeadlineMs], ['orders', 1234, 7000]);
+    assert.equal(config.http.statusPage, true);
+  });
+
+  chartTest('reach the worker when they switch something off', () => {
+    const values = ['http.statusPage=false', 'config.scrub.intervalS=0', 'config.commit.delayMs=0'];
+    const config = configOf(configText(['--set', values.join(',')]));
+    assert.deepEqual([config.http.statusPage, config.scrub.intervalS, config.commit.delayMs], [false, 0, 0]);
   });
 });

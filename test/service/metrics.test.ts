@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { lookupOutcomes } from '../../src/protocol/reply.ts';
 import { loadConfig } from '../../src/service/config.ts';
 import { type MetricSources, Metrics, type ShardFacts } from '../../src/service/metrics.ts';
 import { metricsPage } from '../../src/service/metrics-page.ts';
@@ -12,6 +13,7 @@ const facts: ShardFacts = {
   tableBuckets: 100,
   resizeProgress: 0.5,
   operations: { put: 3, get: 2, has: 0, 'unnecessary-read': 1, 'unnecessary-write': 0, resize: 0 },
+  chainReads: { counts: [4, 3, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1], sum: 3 + 4 + 100 },
   recoveryS: 0.2,
   readOnly: false,
 };
@@ -26,7 +28,10 @@ function metrics(sources: Partial<MetricSources> = {}, shard = 3): Metrics {
       lastScrubS: () => 1_800_000_000,
       lastBackupS: async () => 0,
       pauses: () => ['redis'],
-      jobCounts: async () => [{ queue: 'put', state: 'waiting', count: 9 }],
+      jobCounts: async () => [
+        { queue: 'put', state: 'waiting', count: 9 },
+        { queue: 'put', state: 'failed', count: 2 },
+      ],
       ...sources,
     },
   );
@@ -107,6 +112,76 @@ test('counts damage by kind of file, from the first scrape on, and tells the las
   );
 });
 
+test('tells how long lookups took by the worst of their answers, from the first scrape on', async () => {
+  const all = metrics();
+  const bucket = (outcome: string) => `permafrost_lookup_duration_seconds_bucket{le="0.25",outcome="${outcome}"}`;
+  const none = await values(all);
+  assert.deepEqual(
+    lookupOutcomes.map((outcome) => none.get(bucket(outcome))),
+    lookupOutcomes.map(() => 0),
+  );
+  all.lookupAnswered({ counts: new Map([['found', 9]]), durationS: 0.2 });
+  for (const outcome of lookupOutcomes) {
+    all.lookupAnswered({ counts: new Map([...([['found', 9]] as const), [outcome, 1]]), durationS: 0.2 });
+  }
+  all.lookupAnswered({ counts: new Map([...([['corrupt', 1]] as const), ['expired', 1]]), durationS: 0.2 });
+  const now = await values(all);
+  assert.deepEqual(
+    lookupOutcomes.map((outcome) => [outcome, now.get(bucket(outcome))]),
+    lookupOutcomes.map((outcome) => [outcome, outcome === 'found' || outcome === 'corrupt' ? 2 : 1]),
+  );
+});
+
+test('counts a write that failed once, by its reason, however the shard comes back', async () => {
+  const all = metrics();
+  const counted = async () => {
+    const now = await values(all);
+    return ['failed', 'full'].map((reason) => now.get(`permafrost_fsync_errors_total{reason="${reason}"}`));
+  };
+  assert.deepEqual(await counted(), [0, 0]);
+  for (const state of ['disk-full', 'recovering', 'disk-full', 'recovering', 'open'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [0, 1]);
+  for (const state of ['recovering', 'disk-full', 'recovering', 'open'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [1, 1]);
+  for (const state of ['recovering', 'failed', 'closing', 'closed'] as const) all.shardChanged(state);
+  assert.deepEqual(await counted(), [2, 1]);
+});
+
+test('tells the reads along chains as a histogram that the engine has counted', async () => {
+  const now = await values(metrics());
+  const name = 'permafrost_lookup_chain_reads';
+  assert.deepEqual(
+    [`_bucket{le="0"}`, `_bucket{le="1"}`, `_bucket{le="2"}`, `_bucket{le="89"}`, `_bucket{le="+Inf"}`].map((end) =>
+      now.get(name + end),
+    ),
+    [4, 7, 9, 9, 10],
+  );
+  assert.deepEqual([now.get(`${name}_sum`), now.get(`${name}_count`)], [107, 10]);
+});
+
+test('asks Redis once a scrape for the jobs of all states, and shows those that are kept because they were refused', async () => {
+  let askedCount = 0;
+  const all = metrics({
+    jobCounts: async () => {
+      askedCount += 1;
+      return [
+        { queue: 'put', state: 'failed', count: 5 },
+        { queue: 'lookup', state: 'failed', count: 0 },
+        { queue: 'put', state: 'waiting', count: 9 },
+      ];
+    },
+  });
+  const now = await values(all);
+  assert.equal(askedCount, 1);
+  const dead = [...now].filter(([name]) => name.startsWith('permafrost_dead_letter_records'));
+  assert.deepEqual(dead, [
+    ['permafrost_dead_letter_records{queue="put"}', 5],
+    ['permafrost_dead_letter_records{queue="lookup"}', 0],
+  ]);
+  await values(all);
+  assert.equal(askedCount, 2);
+});
+
 test('shows the state of shard, disk, queues and intake at each scrape', async () => {
   const now = await values(metrics());
   assert.deepEqual(
@@ -145,7 +220,8 @@ test('shows nothing, rather than a zero, for what is not known', async () => {
     'permafrost_scrub_last_success_timestamp_seconds',
   ])
     assert.equal(now.get(name), undefined);
-  const absent = [...now.keys()].filter((name) => /^permafrost_(queue_jobs|redis_unsuitable)/.test(name));
+  const unknowns = /^permafrost_(queue_jobs|dead_letter_records|lookup_chain_reads|redis_unsuitable)/;
+  const absent = [...now.keys()].filter((name) => unknowns.test(name));
   assert.deepEqual(absent, []);
 });
 

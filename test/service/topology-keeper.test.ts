@@ -10,7 +10,8 @@ import { shardOf, storedKeyOf } from '../../src/protocol/record-key.ts';
 import { encodeTopology, oneShard, parseTopology, type Topology } from '../../src/protocol/topology.ts';
 import { ThrottledLog } from '../../src/queue/throttled-log.ts';
 import { readTopology } from '../../src/queue/topology-store.ts';
-import { TopologyKeeper, topologyFile } from '../../src/service/topology-keeper.ts';
+import { topologyFile } from '../../src/service/topology-file.ts';
+import { TopologyKeeper } from '../../src/service/topology-keeper.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { ManualClock } from '../simulation/manual-clock.ts';
 
