@@ -44,6 +44,8 @@ export interface PutPart {
   readonly id: string;
   readonly shard: number;
   readonly records: readonly RecordWire[];
+  /** Place of each record in the put. Default: these are all of it. */
+  readonly places?: readonly number[];
 }
 
 /** JSON bytes of a job beside its records. */
@@ -88,8 +90,10 @@ export class Puts {
     await Promise.all(
       parts.map(async ([shard, positions]) => {
         const part = positions.flatMap((position) => encoded[position] ?? []);
-        checkJobSize(part, this.#settings);
-        const stored = await this.send({ id, shard, records: part.map(({ wire }) => wire) }, options);
+        checkJobSize(part, positions, this.#settings);
+        // The place in the put, not in the job: sent again when the archive has grown, the put is split otherwise.
+        const job = { id, shard, records: part.map(({ wire }) => wire), places: positions };
+        const stored = await this.send(job, options);
         for (const [index, receipt] of stored.entries()) receipts[positions[index] ?? 0] = receipt;
       }),
     );
@@ -132,7 +136,8 @@ export class Puts {
     if (this.#router.expectReceipt(part.id, part.shard, call)) {
       const { ifExists, repeat } = options;
       const replyTo = { kind: 'client', client: this.#client } as const;
-      const job = encodePutJob({ id: part.id, records: part.records, ifExists, repeat, replyTo });
+      const { id, records, places } = part;
+      const job = encodePutJob({ id, records, places, ifExists, repeat, replyTo });
       // Not awaited: during an outage it takes longer than the call, which it rejects if it fails.
       void this.#sender.sendPut(part.shard, job, call);
     }
@@ -168,7 +173,8 @@ function match(part: PutPart, stored: Stored): readonly RecordReceipt[] {
   return stored.records.map((record, index) => ({ key: part.records[index]?.key ?? '', ...record }));
 }
 
-function checkJobSize(records: readonly EncodedRecord[], settings: ClientSettings): void {
-  const size = records.reduce((sum, record) => sum + record.jsonBytes, jobFrameBytes);
+function checkJobSize(records: readonly EncodedRecord[], places: readonly number[], settings: ClientSettings): void {
+  const placesBytes = (places.at(-1) ?? 0) < places.length ? 0 : JSON.stringify(places).length;
+  const size = records.reduce((sum, record) => sum + record.jsonBytes, jobFrameBytes + placesBytes);
   checkLimit(settings.limits, 'jobBytesMax', size, 'records');
 }

@@ -3,6 +3,8 @@ import { after, afterEach, before, suite, test } from 'node:test';
 import { archiveFinishedJobs } from '../../src/jobs/archive-finished-jobs.ts';
 import { findJob } from '../../src/jobs/job-finder.ts';
 import { queueAddress } from '../../src/jobs/queue-address.ts';
+import { parseArchiveName, parseClientId, putQueueName, queuePrefix, replyListKey } from '../../src/protocol/names.ts';
+import { shardOf, storedKeyOf } from '../../src/protocol/record-key.ts';
 import { runHere } from '../cli/run-here.ts';
 import { ArchiveSite } from './archive-site.ts';
 
@@ -43,5 +45,24 @@ suite('an archive that has grown to several shards', () => {
     const more = `${lines}\n{"key":"line/60","text":"60"}\n{"key":"line/0","text":"new"}\n`;
     assert.partialDeepStrictEqual(await run(more), { stored: 2, unchanged: 60, failed: 0 });
     assert.equal((await site.client.lookup('line/0'))?.value.toString(), 'new');
+  });
+
+  test('knows a put again that was sent before it grew, where the home of a key is the same', async () => {
+    const records = [1, 2].flatMap((version) =>
+      Array.from({ length: 20 }, (_, n) => ({ key: `sent/${n}`, text: `${version}` })),
+    );
+    // As a producer sends it that knows of one shard.
+    const puts = site.queue(putQueueName(parseArchiveName('main'), 0), queuePrefix);
+    await puts.add('put', { v: 1, id: 'early', records, replyTo: { list: 'early' } });
+    const list = replyListKey(parseArchiveName('main'), parseClientId('early'));
+    assert.notEqual(await site.redis.blpop(list, 10), null);
+    const again = records.map(({ key, text }) => ({ key, value: text }));
+    const { records: receipts } = await site.client.put(again, { id: 'early', repeat: true });
+    const moved = receipts.filter(({ key }) => shardOf(storedKeyOf(key), 3) !== 0);
+    assert.ok(moved.length > 0 && moved.length < receipts.length);
+    for (const receipt of receipts) {
+      if (!moved.includes(receipt)) assert.equal(receipt.outcome, 'unchanged', receipt.key);
+      assert.equal((await site.client.lookup(receipt.key))?.value.toString(), '2');
+    }
   });
 });
