@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream';
-import { createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { constants, createGzip, createZstdCompress } from 'node:zlib';
 
 /** How a file is compressed. */
 export type Compression = 'none' | 'gzip' | 'zstd';
@@ -13,14 +13,11 @@ export function compressionOf(name: string): Compression {
   return name.endsWith('.zst') || name.endsWith('.zstd') ? 'zstd' : 'none';
 }
 
+/** By itself zstd writes no checksum, and a flipped bit would go unnoticed; gzip always has one. */
+const zstdOptions = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
+
 /** Streams that compress; none if nothing is to be done. */
 export function compressors(compression: Compression): readonly Transform[] {
   if (compression === 'gzip') return [createGzip()];
-  return compression === 'zstd' ? [createZstdCompress()] : [];
-}
-
-/** Streams that undo it. */
-export function decompressors(compression: Compression): readonly Transform[] {
-  if (compression === 'gzip') return [createGunzip()];
-  return compression === 'zstd' ? [createZstdDecompress()] : [];
+  return compression === 'zstd' ? [createZstdCompress(zstdOptions)] : [];
 }

@@ -96,7 +96,8 @@ function statusOf(tally: PutTally, terminal: Terminal): ExitCode {
     terminal.notes.write(
       `permafrost import: stopped: ${messageOf(tally.stopped)}${code === undefined ? '' : ` (${code})`}\n`,
     );
-    terminal.notes.write('What was acknowledged is stored; run the import again to go on from there.\n');
+    const again = code === 'unreadable-input' ? 'with the source whole, run the import again' : 'run the import again';
+    terminal.notes.write(`What was acknowledged is stored; ${again} to go on from there.\n`);
     return exitCodes.unable;
   }
   if (terminal.interrupted.aborted) {

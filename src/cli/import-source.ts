@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough, type Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
 import { messageOf } from '../base/errors.ts';
 import { CliError } from './cli-error.ts';
-import { compressionOf, decompressors } from './compression.ts';
+import { compressionOf } from './compression.ts';
+import { decompressed } from './decompress.ts';
 import { type ExportManifest, exportManifestFile, readExportManifest } from './export-manifest.ts';
 import { filesBelow } from './file-source.ts';
 import type { ImportItem } from './import-item.ts';
@@ -31,7 +31,7 @@ export async function importSource(
   input: Readable,
   settings: ImportSourceSettings,
 ): Promise<ImportSource> {
-  if (path === '-') return { kind: 'lines', items: prefixed(recordsIn(input, settings.lineBytesMax), settings) };
+  if (path === '-') return { kind: 'lines', items: prefixed(itemsOf(input, 'standard input', settings), settings) };
   const found = await stat(path).catch((error: unknown) => {
     throw unreadable(path, error);
   });
@@ -67,31 +67,37 @@ async function* linesOfExport(
 
 async function* linesOfFile(
   path: string,
-  { lineBytesMax }: ImportSourceSettings,
+  settings: ImportSourceSettings,
   told: (chunk: Buffer) => void = () => {},
 ): AsyncGenerator<ImportItem> {
-  const bytes = new PassThrough();
-  const stop = new AbortController();
-  const tap = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      told(chunk);
-      done(null, chunk);
-    },
-  });
-  const file = createReadStream(path, { highWaterMark: 1 << 18 });
-  const work = pipeline([file, tap, ...decompressors(compressionOf(path)), bytes], { signal: stop.signal });
-  // It fails the reading below as well, and is told there.
-  work.catch(() => {});
+  yield* itemsOf(decompressed(bytesOf(path, told), compressionOf(path)), path, settings);
+}
+
+/** All lines before a damage, and then the error that says where it is. */
+async function* itemsOf(
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+  { lineBytesMax }: ImportSourceSettings,
+): AsyncGenerator<ImportItem> {
+  let last: string | undefined;
   try {
-    yield* recordsIn(bytes, lineBytesMax);
-    await work;
+    for await (const item of recordsIn(bytes, lineBytesMax)) {
+      yield item;
+      last = item.where;
+    }
   } catch (error) {
-    throw unreadable(path, error);
-  } finally {
-    stop.abort();
+    const place = last === undefined ? '' : ` after ${last}`;
+    throw unreadable(name, error, place);
   }
 }
 
-function unreadable(path: string, error: unknown): CliError {
-  return new CliError('unreadable-input', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+async function* bytesOf(path: string, told: (chunk: Buffer) => void): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+    told(chunk);
+    yield chunk;
+  }
+}
+
+function unreadable(name: string, error: unknown, place = ''): CliError {
+  return new CliError('unreadable-input', `${name} cannot be read${place}: ${messageOf(error)}`, { cause: error });
 }

@@ -8,13 +8,13 @@
  * Memory is bounded by `bytesInFlightMax`, whatever the number of records: values are read when their batch has room, and
  * the source is asked for more only then. Nothing is counted as stored before its receipt. A record that is refused does
  * not stop the others: a batch that is refused is put again record by record. Anything else that fails (no Redis, a
- * deadline) stops the run; what was acknowledged is stored, and running again goes on from there.
+ * deadline, a damaged source) stops the run; what was acknowledged is stored, and running again goes on from there.
  */
 import type { Clock } from '../base/clock.ts';
-import { codeOf, messageOf } from '../base/errors.ts';
+import { codeOf, messageOf, PermafrostError } from '../base/errors.ts';
 import type { RecordReceipt } from '../client/puts.ts';
 import type { ClientRecord } from '../client/record.ts';
-import { SourceReader } from '../client/record-source.ts';
+import { type Next, SourceReader } from '../client/record-source.ts';
 import type { ImportItem, ImportRecord } from './import-item.ts';
 import { Latencies } from './latencies.ts';
 import { isRefusal } from './refusal.ts';
@@ -128,13 +128,25 @@ class PutRun {
 
   async #read(source: SourceReader<ImportItem>): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const next = await source.next(
-        this.#open.records.length > 0 ? this.#settings.lingerMs : undefined,
-        this.#stop.signal,
-      );
+      const next = await this.#next(source);
       if (next.kind === 'item') await this.#take(next.item);
       else if (!this.#stop.signal.aborted) await this.#send();
       if (next.kind === 'end') return;
+    }
+  }
+
+  /** A source that cannot be read on is at its end, and that is why the run stopped. */
+  async #next(source: SourceReader<ImportItem>): Promise<Next<ImportItem>> {
+    const { lingerMs } = this.#settings;
+    try {
+      return await source.next(this.#open.records.length > 0 ? lingerMs : undefined, this.#stop.signal);
+    } catch (error) {
+      // Anything else is a mistake of the program.
+      if (!(error instanceof PermafrostError)) throw error;
+      this.#stopped ??= error;
+      // A batch that is not whole would have another name than the whole one later, and its records be put twice.
+      if (lingerMs === undefined) this.#stop.abort();
+      return { kind: 'end' };
     }
   }
 

@@ -50,8 +50,8 @@ export class Client {
     this.#heartbeat = new Heartbeat(redis, id, settings);
     this.#replies = new ReplyWorker(redis, id, settings, (message) => this.#router.deliver(message));
     this.#topology = new TopologyView(redis, settings);
-    this.#puts = new Puts(settings, id, this.#sender, this.#router, this.#topology);
     const shards = new ShardLookups(settings, id, this.#sender, this.#router);
+    this.#puts = new Puts(settings, id, this.#sender, this.#router, this.#topology, shards);
     this.#lookups = new Lookups(settings, shards, this.#topology);
   }
 

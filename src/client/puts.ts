@@ -2,18 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { checkLimit } from '../protocol/limits.ts';
 import type { ClientId } from '../protocol/names.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { encodePutJob, type IfExists, type RecordWire } from '../protocol/put-job.ts';
-import type { PutOutcome, Stored } from '../protocol/receipts.ts';
+import { encodePutJob, type IfExists } from '../protocol/put-job.ts';
+import type { Stored } from '../protocol/receipts.ts';
 import { storedKeyOf } from '../protocol/record-key.ts';
 import { checkId } from '../protocol/reply-address.ts';
 import { homesOf, shardCountOf, type Topology } from '../protocol/topology.ts';
 import { awaited, Call, type WaitOptions } from './call.ts';
 import { ClientError } from './client-error.ts';
+import { receiptsAtEarlierHomes } from './earlier-homes.ts';
 import type { JobSender } from './job-sender.ts';
+import type { PutPart, RecordReceipt } from './put-part.ts';
 import { type ClientRecord, type EncodedRecord, encodeRecord } from './record.ts';
 import type { ReplyRouter } from './reply-router.ts';
 import type { ClientSettings } from './settings.ts';
+import type { ShardLookups } from './shard-lookups.ts';
 import type { TopologyView } from './topology-view.ts';
+
+export type { PutPart, RecordReceipt } from './put-part.ts';
 
 export interface PutOptions extends WaitOptions {
   /** What to do with a key that is in the archive already. Default: `append` a new version. */
@@ -24,26 +29,11 @@ export interface PutOptions extends WaitOptions {
   readonly repeat?: boolean | undefined;
 }
 
-/** Where a record is on disk. */
-export interface RecordReceipt {
-  readonly key: string;
-  /** For `lookup({ cursor })`: reads the record without the index. */
-  readonly cursor: string;
-  readonly outcome: PutOutcome;
-}
-
 /** Proof that records are on disk. */
 export interface PutReceipt {
   readonly id: string;
   /** In the order of the put. */
   readonly records: readonly RecordReceipt[];
-}
-
-/** Records of one shard, and how they are to be put. */
-export interface PutPart {
-  readonly id: string;
-  readonly shard: number;
-  readonly records: readonly RecordWire[];
 }
 
 /** JSON bytes of a job beside its records. */
@@ -56,6 +46,7 @@ export class Puts {
   readonly #sender: JobSender;
   readonly #router: ReplyRouter;
   readonly #topology: TopologyView;
+  readonly #shards: ShardLookups;
   /** Puts that wait for the topology. */
   #checkingCount = 0;
 
@@ -65,12 +56,14 @@ export class Puts {
     sender: JobSender,
     router: ReplyRouter,
     topology: TopologyView,
+    shards: ShardLookups,
   ) {
     this.#settings = settings;
     this.#client = client;
     this.#sender = sender;
     this.#router = router;
     this.#topology = topology;
+    this.#shards = shards;
   }
 
   /** Puts the records in one job a shard. */
@@ -79,21 +72,49 @@ export class Puts {
     checkLimit(limits, 'recordCountMax', records.length, 'records');
     const id = options.id ?? randomUUID();
     checkId(id, limits);
+    const endMs = this.#settings.clock.monotonicMs() + (options.timeoutMs ?? this.#settings.putTimeoutMs);
+    if (options.repeat === true) await this.#freshTopology(this.#leftMs(endMs), options.signal);
     const shardCount = shardCountOf(this.topology);
     const encoded = records.map((record, index) => encodeRecord(record, `records[${index}]`, limits, shardCount));
     if (options.ifExists !== undefined) await this.checkHomes(records, options);
-    const receipts = new Array<RecordReceipt>(records.length);
-    const parts = [...Map.groupBy(encoded.keys(), (index) => encoded[index]?.shard ?? 0)];
+    const isAppended = options.ifExists === undefined || options.ifExists === 'append';
+    const receipts: (RecordReceipt | undefined)[] =
+      options.repeat === true && isAppended
+        ? [...(await this.#earlier(id, encoded, endMs, options))]
+        : new Array(records.length);
+    const left = [...encoded.keys()].filter((index) => receipts[index] === undefined);
+    const parts = [...Map.groupBy(left, (index) => encoded[index]?.shard ?? 0)];
     if (options.ifExists === 'reject' && parts.length > 1) throw severalShards(parts.length);
     await Promise.all(
       parts.map(async ([shard, positions]) => {
         const part = positions.flatMap((position) => encoded[position] ?? []);
-        checkJobSize(part, this.#settings);
-        const stored = await this.send({ id, shard, records: part.map(({ wire }) => wire) }, options);
+        checkJobSize(part, positions, this.#settings);
+        // The place in the put, not in the job: sent again when the archive has grown, the put is split otherwise.
+        const job = { id, shard, records: part.map(({ wire }) => wire), places: positions };
+        const stored = await this.send(job, { ...options, timeoutMs: this.#leftMs(endMs) });
         for (const [index, receipt] of stored.entries()) receipts[positions[index] ?? 0] = receipt;
       }),
     );
-    return { id, records: receipts };
+    return { id, records: receipts.flatMap((receipt) => receipt ?? []) };
+  }
+
+  /** What a put that is repeated has stored at homes that its keys had before. */
+  async #earlier(
+    id: string,
+    records: readonly EncodedRecord[],
+    endMs: number,
+    options: PutOptions,
+  ): Promise<readonly (RecordReceipt | undefined)[]> {
+    const { topology } = this;
+    if (topology.generations.length === 1) return new Array(records.length);
+    const wait = (): WaitOptions => ({ timeoutMs: this.#leftMs(endMs), signal: options.signal });
+    const keep = (part: PutPart): Promise<readonly RecordReceipt[]> =>
+      this.send(part, { ...wait(), ifExists: 'keep', repeat: true });
+    return receiptsAtEarlierHomes({ id, records }, topology, { shards: this.#shards, keep }, wait());
+  }
+
+  #leftMs(endMs: number): number {
+    return Math.max(0, Math.ceil(endMs - this.#settings.clock.monotonicMs()));
   }
 
   /** The topology that is known: good enough for `append`, which at worst gives the record one home more. */
@@ -132,7 +153,8 @@ export class Puts {
     if (this.#router.expectReceipt(part.id, part.shard, call)) {
       const { ifExists, repeat } = options;
       const replyTo = { kind: 'client', client: this.#client } as const;
-      const job = encodePutJob({ id: part.id, records: part.records, ifExists, repeat, replyTo });
+      const { id, records, places } = part;
+      const job = encodePutJob({ id, records, places, ifExists, repeat, replyTo });
       // Not awaited: during an outage it takes longer than the call, which it rejects if it fails.
       void this.#sender.sendPut(part.shard, job, call);
     }
@@ -168,7 +190,8 @@ function match(part: PutPart, stored: Stored): readonly RecordReceipt[] {
   return stored.records.map((record, index) => ({ key: part.records[index]?.key ?? '', ...record }));
 }
 
-function checkJobSize(records: readonly EncodedRecord[], settings: ClientSettings): void {
-  const size = records.reduce((sum, record) => sum + record.jsonBytes, jobFrameBytes);
+function checkJobSize(records: readonly EncodedRecord[], places: readonly number[], settings: ClientSettings): void {
+  const placesBytes = (places.at(-1) ?? 0) < places.length ? 0 : JSON.stringify(places).length;
+  const size = records.reduce((sum, record) => sum + record.jsonBytes, jobFrameBytes + placesBytes);
   checkLimit(settings.limits, 'jobBytesMax', size, 'records');
 }

@@ -11,8 +11,9 @@
  * became zeros, or that an older page took with it, looks like nothing at all in the bucket itself. Where they differ,
  * or cannot be compared because a bucket is damaged, the whole window is to be derived.
  *
- * Behind the table's end lie the copies of a running resize. What is there and not newer than N is a copy of the bucket;
- * anything else proves that the checkpoint names another table size (H6).
+ * Behind the table's end lie the copies of a running resize, one after each further length of the table: a closing sync may
+ * have finished one resize and begun the next. What is there and not newer than N is a copy of the bucket; anything else
+ * proves that the checkpoint names another table size (H6).
  */
 import { yieldToLoop } from '../base/yield.ts';
 import type { Blob } from '../blob/blob.ts';
@@ -74,10 +75,13 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
     const count = Math.min(stepCount, tableSize - first);
     const bytes = Buffer.allocUnsafe(count * bucketSize);
     await blob.read(tableBytes(first), bytes);
-    const copies = await readCopies(blob, first, count, tableSize);
+    const copies: Buffer[] = [];
+    for (let behind = tableSize; tableBytes(behind) < blob.size; behind += tableSize)
+      copies.push(await readCopies(blob, behind + first, count));
     for (let index = 0; index < count; index += windowBuckets) {
       const [start, end] = [tableBytes(index), tableBytes(index + windowBuckets)];
-      found.take(first + index, bytes.subarray(start, end), copies.subarray(start, end));
+      const its = copies.map((copy) => copy.subarray(start, end));
+      found.take(first + index, bytes.subarray(start, end), its);
     }
     request.progress?.(first + count, tableSize, 'table scan');
     await yieldToLoop();
@@ -101,9 +105,9 @@ class ScanFindings implements ScanResult {
   }
 
   /** Takes the window that begins with bucket `first`. */
-  take(first: number, bytes: Buffer, copies: Buffer): void {
+  take(first: number, bytes: Buffer, copies: readonly Buffer[]): void {
     const indices = Array.from({ length: bytes.length / bucketSize }, (_, index) => index);
-    const isUsed = (at: number): boolean => !isBlank(bytes, at) || !isBlank(copies, at);
+    const isUsed = (at: number): boolean => !isBlank(bytes, at) || copies.some((copy) => !isBlank(copy, at));
     const verdicts = indices.map((index): Verdict => {
       const at = tableBytes(index);
       return isUsed(at) ? judge(this.#file, bytes, at, first + index, this.#request) : 'as-is';
@@ -112,7 +116,7 @@ class ScanFindings implements ScanResult {
     for (const index of indices) {
       const at = tableBytes(index);
       const verdict = isWrong ? 'derive' : (verdicts[index] ?? 'derive');
-      if (isUsed(at)) checkCopy(bytes, copies, at, first + index, verdict, this.#request);
+      if (isUsed(at)) checkCopies(bytes, copies, at, first + index, verdict, this.#request);
       this.#add(first + index, bytes, at, verdict);
     }
   }
@@ -196,10 +200,10 @@ function isExplained(bucket: number, other: Slot | undefined, request: ScanReque
   return next?.section === other?.section && next?.position === other?.position;
 }
 
-/** The copies of the buckets behind the table's end; zeros where the file has none. */
-async function readCopies(blob: Blob, first: number, count: number, tableSize: number): Promise<Buffer> {
+/** The copies of buckets behind the table's end, from copy `first` on; zeros where the file has none. */
+async function readCopies(blob: Blob, first: number, count: number): Promise<Buffer> {
   const copies = Buffer.alloc(count * bucketSize);
-  const from = tableBytes(tableSize + first);
+  const from = tableBytes(first);
   const size = Math.min(copies.length, blob.size - from);
   if (size > 0) await blob.read(from, copies.subarray(0, size));
   return copies;
@@ -209,13 +213,26 @@ async function readCopies(blob: Blob, first: number, count: number, tableSize: n
  * Refuses a copy that is not the bucket's, unless digests vouch for the bucket. A damaged one says nothing: copies are cut
  * and made anew.
  */
+function checkCopies(
+  bytes: Buffer,
+  copies: readonly Buffer[],
+  at: number,
+  bucket: number,
+  verdict: Verdict,
+  request: ScanRequest,
+): void {
+  for (const [index, copy] of copies.entries())
+    checkCopy(bytes, copy, at, bucket, bucket + (index + 1) * request.checkpoint.tableSize, verdict, request);
+}
+
 function checkCopy(
   bytes: Buffer,
   copies: Buffer,
   at: number,
   bucket: number,
+  copyBucket: number,
   verdict: Verdict,
-  { checkpoint: { epoch, tableSize }, digests }: ScanRequest,
+  { checkpoint: { epoch }, digests }: ScanRequest,
 ): void {
   const slots: Slot[] = [];
   for (const offset of [slotOffset(at, 0), slotOffset(at, 1)]) {
@@ -224,13 +241,13 @@ function checkCopy(
     if (state === 'valid') slots.push(readSlot(copies, offset));
   }
   const newer = slots.find((slot) => slot.epoch > epoch + 1);
-  if (newer !== undefined) throw stale(bucket + tableSize, `epochs up to ${epoch + 1}`, `epoch ${newer.epoch}`);
+  if (newer !== undefined) throw stale(copyBucket, `epochs up to ${epoch + 1}`, `epoch ${newer.epoch}`);
   const kept = slots.filter((slot) => slot.epoch <= epoch);
   if (verdict === 'derive' || digests !== undefined || kept.length === 0) return;
   const copy = kept.reduce((left, right) => (left.epoch > right.epoch ? left : right));
   const own = newestSlot(bytes, at);
   if (own?.epoch === copy.epoch && own.section === copy.section && own.position === copy.position) return;
-  throw stale(bucket + tableSize, `a copy of bucket ${bucket}`, `a head of its own, ${copy.section}/${copy.position}`);
+  throw stale(copyBucket, `a copy of bucket ${bucket}`, `a head of its own, ${copy.section}/${copy.position}`);
 }
 
 function checkEpochsDiffer(file: string, bytes: Buffer, at: number, bucket: number): void {

@@ -1,10 +1,12 @@
 import { decodeBase64 } from './base64.ts';
 import {
+  type JsonObject,
   join,
   protocolVersion,
   readArray,
   readMessage,
   readObject,
+  readOptionalArray,
   readOptionalBoolean,
   readOptionalString,
   readOptionalWord,
@@ -23,6 +25,9 @@ export type IfExists = 'append' | 'skip-same' | 'keep' | 'reject';
 
 const ifExistsWords: readonly IfExists[] = ['append', 'skip-same', 'keep', 'reject'];
 
+/** Greatest place of a record in its put. */
+const placeMax = 999_999;
+
 export interface PutRecord extends RecordKey {
   readonly payload: Buffer;
 }
@@ -35,6 +40,8 @@ export interface PutJob {
   readonly ifExists: IfExists;
   /** The put may have been sent before under its id: look for its records before storing them. With it there is an id. */
   readonly repeat: boolean;
+  /** Place of each record in the put, where the job has only those of one shard. Rising. */
+  readonly places: readonly number[] | undefined;
   /** Where the receipt goes; with it there is an id. */
   readonly replyTo: ReplyTo | undefined;
 }
@@ -49,6 +56,7 @@ export interface PutWire {
   readonly records: readonly RecordWire[];
   readonly ifExists?: IfExists;
   readonly repeat?: boolean;
+  readonly places?: readonly number[];
   readonly replyTo?: ReplyToWire;
 }
 
@@ -70,8 +78,27 @@ export function decodePutJob(value: unknown, limits: ProtocolLimits): PutJob {
     replyTo,
     ifExists,
     repeat,
+    places: readPlaces(message, records.length),
     records: records.map((record, index) => decodeRecord(record, index, limits)),
   };
+}
+
+/** Rising, so that no two records of a put have one name. */
+function readPlaces(message: JsonObject, recordCount: number): readonly number[] | undefined {
+  const read = readOptionalArray(message, 'places', '');
+  if (read === undefined) return undefined;
+  if (read.length !== recordCount) throw refused('invalid-field', 'places', 'not one for each record');
+  let last = -1;
+  return read.map((place, index) => {
+    if (typeof place !== 'number' || !Number.isSafeInteger(place) || place <= last || place > placeMax)
+      throw refused(
+        'invalid-field',
+        `places[${index}]`,
+        `not a whole number up to ${placeMax} above the one before it`,
+      );
+    last = place;
+    return place;
+  });
 }
 
 /** The message of a put job. Leaves out what is default. */
@@ -80,6 +107,7 @@ export function encodePutJob(job: {
   readonly records: readonly RecordWire[];
   readonly ifExists?: IfExists | undefined;
   readonly repeat?: boolean | undefined;
+  readonly places?: readonly number[] | undefined;
   readonly replyTo?: ReplyTo | undefined;
 }): PutWire {
   return {
@@ -88,6 +116,7 @@ export function encodePutJob(job: {
     records: job.records,
     ...(job.ifExists === undefined || job.ifExists === 'append' ? {} : { ifExists: job.ifExists }),
     ...(job.repeat === true ? { repeat: true } : {}),
+    ...(job.places === undefined || job.places.every((place, index) => place === index) ? {} : { places: job.places }),
     ...(job.replyTo === undefined ? {} : { replyTo: encodeReplyTo(job.replyTo) }),
   };
 }

@@ -49,18 +49,22 @@ export function readReplyTo(message: JsonObject): ReplyTo | undefined {
 }
 
 /**
- * Whom to tell that a message was refused: its `id` and `replyTo`, if these two are right; `undefined` if they are
- * not, or not there. Never throws.
+ * Whom to tell that a message was refused; `undefined` if its `replyTo` is wrong, or not there. The id is as it was
+ * sent, for it may be what was wrong: cut to `idLengthMax`, and empty where there was no text. Never throws.
  */
 export function addressOf(value: unknown, limits: ProtocolLimits): ReplyAddress | undefined {
   try {
     const message = readObject(value, '');
-    const id = readId(message, limits);
     const replyTo = readReplyTo(message);
-    return id === undefined || replyTo === undefined ? undefined : { id, replyTo };
+    return replyTo === undefined ? undefined : { id: sentId(message, limits), replyTo };
   } catch {
     return undefined;
   }
+}
+
+function sentId(message: JsonObject, { idLengthMax }: ProtocolLimits): string {
+  const id = readField(message, 'id');
+  return typeof id === 'string' ? id.slice(0, idLengthMax) : '';
 }
 
 export function encodeReplyTo(replyTo: ReplyTo): ReplyToWire {

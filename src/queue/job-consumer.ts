@@ -7,7 +7,7 @@ import type { WireError } from '../protocol/protocol-error.ts';
 import { dropConnection, type RedisConnection } from './connection.ts';
 import { Intake } from './intake.ts';
 import { IntakeWidth } from './intake-width.ts';
-import { mendFetched, mendJob } from './job-fields.ts';
+import { isBrokenScript, mendFetched, mendJob, restoreJob } from './job-fields.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import { troubleOf } from './redis-trouble.ts';
 import { type DataRefusal, type JobWork, refusedJob, SafeWorker } from './safe-worker.ts';
@@ -83,6 +83,7 @@ export class JobConsumer {
     };
     this.intake = new Intake(pausable, deps);
     this.#worker.on('error', (error) => this.#report(error));
+    this.#worker.unsettled = (job, error) => void this.#restore(job, error);
     this.#worker.on('stalled', () => this.#deps.observer.jobStalled());
   }
 
@@ -169,6 +170,18 @@ export class JobConsumer {
       }
     }
     this.#mending = undefined;
+  }
+
+  /** A job that the script which ends it has dropped. Never rejects. */
+  async #restore(job: Job, error: unknown): Promise<void> {
+    if (job.id === undefined || !isBrokenScript(error)) return;
+    const { connection, log } = this.#deps;
+    try {
+      const isChanged = await restoreJob(connection, { queueKey: this.#keyOf(''), id: job.id });
+      if (isChanged) log.warn({ queue: this.#settings.queue, count: 1 }, 'broken-jobs');
+    } catch (failure) {
+      log.warn({ error: failure }, 'broken-jobs-not-mended');
+    }
   }
 
   #keyOf(jobId: string): string {

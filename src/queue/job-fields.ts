@@ -4,9 +4,11 @@
  * Its scripts write them well. A producer that writes a job's hash by hand may not, and BullMQ trusts them: it parses
  * some before we see the job, and its scripts break off halfway at others, with the job in the active list or in none.
  * Such a job would be delivered for ever, or vanish. So what we get to see is checked before it is used, and what we do
- * not get to see is looked for after an error: broken fields get values that do no harm, and the job is failed.
+ * not get to see is looked for after an error: broken fields get values that do no harm, and the job is failed. Some
+ * break only the script that ends a job, when its work is done: then they lose what breaks it, and the job ends.
  */
 import type { JobJson } from 'bullmq';
+import { messageOf } from '../base/errors.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { RedisConnection } from './connection.ts';
 
@@ -99,6 +101,42 @@ export async function mendFetched(redis: RedisConnection, queueKey: string): Pro
     if (fields.length > 0) count += 1;
   }
   return count;
+}
+
+/**
+ * Takes from a job what breaks the script that ends it, and puts it back among the active ones, of which that script may have
+ * taken it before it broke off. Nothing is changed if it is gone, or somebody else's. KEYS: hash, the lists, the sets.
+ */
+const restoreScript = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local isActive = redis.call('LPOS', KEYS[2], ARGV[1])
+if not isActive then
+  for index = 3, 4 do if redis.call('LPOS', KEYS[index], ARGV[1]) then return 0 end end
+  for index = 5, #KEYS do if redis.call('ZSCORE', KEYS[index], ARGV[1]) then return 0 end end
+  redis.call('LPUSH', KEYS[2], ARGV[1])
+end
+redis.call('HDEL', KEYS[1], 'attemptsMade', 'parent', 'parentKey')
+redis.call('HSET', KEYS[1], 'atm', '0')
+return 1`;
+
+const lists = ['active', 'wait', 'paused'];
+const sets = ['prioritized', 'delayed', 'waiting-children', 'completed', 'failed'];
+
+/**
+ * After an error of the script that completes or fails a job: sees to it that the job is delivered once more, when its
+ * lock is missed, and that it can end then. How often it was delivered stays known. Resolves to whether it changed it.
+ */
+export async function restoreJob(
+  redis: RedisConnection,
+  { queueKey, id }: Pick<MendedJob, 'queueKey' | 'id'>,
+): Promise<boolean> {
+  const keys = [id, ...lists, ...sets].map((name) => `${queueKey}${name}`);
+  return (await redis.eval(restoreScript, keys.length, ...keys, id)) === 1;
+}
+
+/** Whether a script broke off in the middle, because of what it found. */
+export function isBrokenScript(error: unknown): boolean {
+  return /^(ERR|WRONGTYPE) .*user_script/s.test(messageOf(error));
 }
 
 function broken(field: string, reason: string): ProtocolError {

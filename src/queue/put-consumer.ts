@@ -101,11 +101,11 @@ export class PutConsumer {
   }
 
   async #store(job: Job, token: string, put: PutJob): Promise<void> {
-    const { records, ifExists } = put;
+    const { records, ifExists, places } = put;
     if (put.replyTo !== undefined) this.#deps.receipts.asked(put.replyTo, job.timestamp);
     // A put that its sender repeats may have been stored by an older job.
     const createdAtMs = put.repeat ? undefined : job.timestamp;
-    const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, ifExists, createdAtMs };
+    const request = { putId: putIdOf(put.id, job.id, job.timestamp), records, places, ifExists, createdAtMs };
     let redelivered = put.repeat || this.history.mayBeRepeated(job);
     // One that was delivered before was decided then, and may be stored.
     if (!redelivered && this.#asksOthers(put)) return this.#refuse(job, severalHomes, addressIn(put));

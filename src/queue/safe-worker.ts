@@ -37,6 +37,8 @@ export class SafeWorker extends Worker<unknown, void> {
   readonly #sizes = new WeakMap<Job, number>();
   readonly #done = new WeakSet<Job>();
   #inHandCount = 0;
+  /** Told of a job whose work was done, or failed, and which Redis does not let end. */
+  unsettled: (job: Job, error: unknown) => void = () => {};
 
   constructor(queue: string, work: JobWork, limits: ProtocolLimits, options: WorkerOptions) {
     super(queue, (job, token) => work(job, token ?? ''), { ...options, autorun: false });
@@ -131,9 +133,20 @@ export class SafeWorker extends Worker<unknown, void> {
     ...args: Parameters<Worker<unknown, void>['handleFailed']>
   ): ReturnType<Worker<unknown, void>['handleFailed']> {
     const [error, job] = args;
-    if (!this.#done.has(job)) return super.handleFailed(...args);
+    if (!this.#done.has(job)) return this.#fail(args);
     this.emit('error', error);
+    this.unsettled(job, error);
     return undefined as unknown as Job<unknown, void>;
+  }
+
+  async #fail(args: Parameters<Worker<unknown, void>['handleFailed']>): Promise<Job<unknown, void>> {
+    try {
+      // BullMQ's type leaves out that there may be no next job.
+      return (await super.handleFailed(...args)) as Job<unknown, void>;
+    } catch (error) {
+      this.unsettled(args[1], error);
+      throw error;
+    }
   }
 
   #addressIn(text: string, size: number): ReplyAddress | undefined {

@@ -9,7 +9,7 @@ import type { Cursor } from '../freezer/cursor.ts';
 import type { Freezer } from '../freezer/freezer.ts';
 import type { Envelope } from './envelope.ts';
 import type { PresentRecord, SeenVersions } from './put-plan.ts';
-import type { PutRecord, PutRequest } from './put-request.ts';
+import { type PutRecord, type PutRequest, placeOf } from './put-request.ts';
 import { ShardError } from './shard-error.ts';
 
 /** By so much the clocks of a producer and of the worker may differ before a put counts as older than it is. */
@@ -30,11 +30,11 @@ export class KeyWalk {
   }
 
   /** Looks for this record of the put, too. A put cannot be newer than `nowMs`, whatever its producer's clock says. */
-  expect(request: PutRequest, recordIndex: number, nowMs: number): void {
+  expect(request: PutRequest, index: number, nowMs: number): void {
     const createdAtMs = Math.min(request.createdAtMs ?? Number.NEGATIVE_INFINITY, nowMs);
     this.#notBeforeMs = Math.min(this.#notBeforeMs, createdAtMs - clockSkewMaxMs);
     this.#keepsNewest ||= request.ifExists !== 'append';
-    this.#open.add(nameOf(request.putId, recordIndex));
+    this.#open.add(nameOf(request.putId, placeOf(request, index)));
   }
 
   /** Walks; ends early when `mayGoOn` says no, and then what was not found is refused as `closing`. Never rejects. */
@@ -51,8 +51,8 @@ export class KeyWalk {
   }
 
   /** What the walk says about this record of the put. */
-  sightOf(request: PutRequest, recordIndex: number): SeenVersions | Error {
-    const own = this.#found.get(nameOf(request.putId, recordIndex));
+  sightOf(request: PutRequest, index: number): SeenVersions | Error {
+    const own = this.#found.get(nameOf(request.putId, placeOf(request, index)));
     if (own === undefined && this.#failure !== undefined) return this.#failure;
     return { own, newest: this.#newest };
   }

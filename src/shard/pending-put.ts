@@ -101,15 +101,21 @@ function isBehind(cursor: Cursor, other: Cursor): boolean {
 
 /** Refuses what can never be stored. */
 export function checkRequest(request: PutRequest, recordsMax: number): void {
-  const { putId, records } = request;
+  const { putId, records, places } = request;
   limit('putId bytes', Buffer.byteLength(putId), putIdBytesMax);
   limit('records', records.length, recordsMax);
   if (records.length === 0) throw new ShardError('invalid-request', 'a put without records');
+  if (places !== undefined && !areOf(records, places))
+    throw new ShardError('invalid-request', 'the places of a put are not one a record, and rising');
   for (const [index, { key, payload }] of records.entries()) {
     if (!key.isWellFormed()) throw new ShardError('invalid-request', `record ${index}: the key has no UTF-8 form`);
     limit('key bytes', Buffer.byteLength(key), keyBytesLimit, index);
     limit('payload bytes', payload.length, payloadBytesLimit, index);
   }
+}
+
+function areOf(records: PutRequest['records'], places: readonly number[]): boolean {
+  return places.length === records.length && places.every((place, at) => place > (places[at - 1] ?? -1));
 }
 
 function limit(name: string, found: number, max: number, record?: number): void {

@@ -7,7 +7,7 @@
 
 import type { Cursor } from '../freezer/cursor.ts';
 import type { Envelope } from './envelope.ts';
-import type { IfExists, PutRecord, PutRequest } from './put-request.ts';
+import { type IfExists, type PutRecord, type PutRequest, placeOf } from './put-request.ts';
 import { ShardError } from './shard-error.ts';
 
 /** A record on its way into the archive; has its cursor once it was appended. */
@@ -72,16 +72,17 @@ export class BatchPlan {
     seen: SeenVersions,
     fresh: ReadonlyMap<string, readonly StagedRecord[]>,
   ): RecordPlan {
-    if (this.#byKey === undefined) return { outcome: 'stored', on: this.#stage(request, record, index) };
+    const place = placeOf(request, index);
+    if (this.#byKey === undefined) return { outcome: 'stored', on: this.#stage(request, record, place) };
     const key = keyOf(record);
     const staged = [...(this.#byKey.get(key) ?? []), ...(fresh.get(key) ?? [])];
-    const own = staged.find(({ envelope }) => envelope.putId === request.putId && envelope.recordIndex === index);
+    const own = staged.find(({ envelope }) => envelope.putId === request.putId && envelope.recordIndex === place);
     if (own !== undefined) return { outcome: 'unchanged', on: own };
     if (seen.own !== undefined) return { outcome: 'unchanged', on: { cursor: seen.own } };
     const newest = newestOf(staged, seen);
     const verdict = newest === undefined ? 'store' : verdictOn(request.ifExists, record, newest.payload, index);
     if (newest === undefined || verdict === 'store')
-      return { outcome: 'stored', on: this.#stage(request, record, index) };
+      return { outcome: 'stored', on: this.#stage(request, record, place) };
     return { outcome: verdict, on: newest.on };
   }
 

@@ -26,6 +26,16 @@ export interface PutRequest {
   readonly createdAtMs?: number | undefined;
   readonly ifExists: IfExists;
   readonly records: readonly PutRecord[];
+  /**
+   * Place of each record in the put, where these are only some of its records: a put may be spread over several shards,
+   * and over others when it is sent again. Left out, they are all of them.
+   */
+  readonly places?: readonly number[] | undefined;
+}
+
+/** By this and the put's id a record is known again. */
+export function placeOf({ places }: PutRequest, index: number): number {
+  return places?.[index] ?? index;
 }
 
 export type PutOutcome = 'stored' | 'unchanged' | 'kept';

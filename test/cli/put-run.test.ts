@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../../src/base/clock.ts';
+import { CliError } from '../../src/cli/cli-error.ts';
 import type { ImportItem, ImportRecord } from '../../src/cli/import-item.ts';
 import {
   type PutRunPorts,
@@ -281,4 +282,29 @@ test('without a linger a batch waits for its records however long the source tak
   await runPuts(items(3), { ...settings, lingerMs: undefined }, archive);
   assert.deepEqual(archive.jobs, ['r0 r1 r2']);
   assert.deepEqual(archive.timers, []);
+});
+
+test('a source that is damaged stops the run, which says why; what stands before the damage is put', async () => {
+  const damage = new CliError('unreadable-input', 'the end is missing');
+  async function* damaged(): AsyncGenerator<ImportItem> {
+    yield* items(3);
+    throw damage;
+  }
+  const archive = new HeldArchive();
+  const tally = await runPuts(damaged(), { ...settings, batchRecordsMax: 2 }, archive);
+  assert.deepEqual(archive.jobs, ['r0 r1', 'r2']);
+  assert.deepEqual([tally.stored, tally.stopped], [3, damage]);
+});
+
+test('without a linger the batch in which the damage is does not go: it would have another name when it is whole', async () => {
+  async function* damaged(error: Error): AsyncGenerator<ImportItem> {
+    yield* items(3);
+    throw error;
+  }
+  const archive = new HeldArchive();
+  const lasting = { ...settings, batchRecordsMax: 2, lingerMs: undefined };
+  const tally = await runPuts(damaged(new CliError('unreadable-input', 'gone')), lasting, archive);
+  assert.deepEqual([archive.jobs, tally.stored], [['r0 r1'], 2]);
+  const mistake = new TypeError('a mistake of the program');
+  await assert.rejects(runPuts(damaged(mistake), lasting, archive), mistake);
 });

@@ -47,6 +47,8 @@ export interface WorkloadPlan {
   readonly beforeSync?: () => void;
   /** Awaited before a commit counts as returned. */
   readonly settled?: () => Promise<void>;
+  /** Closes the store instead of every other sync, and opens it again. */
+  readonly closes?: boolean;
   /** Never syncs, so that pages see many commits. */
   readonly commitsOnly?: boolean;
   /** Fails the fsync of a journal every so many times; the workload then opens the store anew and goes on. */
@@ -97,7 +99,7 @@ class Workload {
     let store = await this.#stubbornly(() => this.#open());
     for (let turn = 0; turn < this.#plan.turns; turn++) {
       try {
-        await this.#turn(store);
+        store = await this.#turn(store);
         if (this.#plan.looksUp === true) await this.#lookUp(store);
       } catch (error) {
         if (!this.#goesOn || isBroken(error)) throw error;
@@ -150,13 +152,19 @@ class Workload {
     return Keeper.open(this.#disk, this.#plan.settings ?? smallSettings);
   }
 
-  async #turn({ keeper, freezer }: Store): Promise<void> {
+  async #turn(store: Store): Promise<Store> {
+    const { keeper, freezer } = store;
     const due = this.#late;
     this.#late = [];
     await this.#put(freezer, this.#random.between(1, 4));
     const kind = this.#random.below(4);
     if (kind === 0 && this.#plan.commitsOnly !== true) {
       const count = modelOf(this.#events).puts.length;
+      if (this.#plan.closes === true && this.#random.chance(0.5)) {
+        await freezer.close(keeper.saveCheckpoint);
+        await this.#promise(count);
+        return this.#open();
+      }
       this.#plan.beforeSync?.();
       await freezer.sync((checkpoint, table) => this.#save(() => keeper.saveCheckpoint(checkpoint, table)));
       await this.#promise(count);
@@ -167,6 +175,7 @@ class Workload {
       await allDone(work);
     }
     for (const save of due) await save();
+    return store;
   }
 
   async #put(freezer: Store['freezer'], count: number): Promise<void> {

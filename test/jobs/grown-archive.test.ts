@@ -3,6 +3,8 @@ import { after, afterEach, before, suite, test } from 'node:test';
 import { archiveFinishedJobs } from '../../src/jobs/archive-finished-jobs.ts';
 import { findJob } from '../../src/jobs/job-finder.ts';
 import { queueAddress } from '../../src/jobs/queue-address.ts';
+import { parseArchiveName, parseClientId, putQueueName, queuePrefix, replyListKey } from '../../src/protocol/names.ts';
+import { shardOf, storedKeyOf } from '../../src/protocol/record-key.ts';
 import { runHere } from '../cli/run-here.ts';
 import { ArchiveSite } from './archive-site.ts';
 
@@ -43,5 +45,46 @@ suite('an archive that has grown to several shards', () => {
     const more = `${lines}\n{"key":"line/60","text":"60"}\n{"key":"line/0","text":"new"}\n`;
     assert.partialDeepStrictEqual(await run(more), { stored: 2, unchanged: 60, failed: 0 });
     assert.equal((await site.client.lookup('line/0'))?.value.toString(), 'new');
+  });
+
+  test('knows a put again that was sent before it grew, wherever the homes of its keys are now', async () => {
+    const records = [1, 2].flatMap((version) =>
+      Array.from({ length: 20 }, (_, n) => ({ key: `sent/${n}`, text: `${version}` })),
+    );
+    // As a producer sends it that knows of one shard.
+    const puts = site.queue(putQueueName(parseArchiveName('main'), 0), queuePrefix);
+    await puts.add('put', { v: 1, id: 'early', records, replyTo: { list: 'early' } });
+    const list = replyListKey(parseArchiveName('main'), parseClientId('early'));
+    assert.notEqual(await site.redis.blpop(list, 10), null);
+    // One that has been there since, and one that is newer than the put.
+    await site.client.put({ key: 'sent/3', value: 'newer' });
+    const again = records.map(({ key, text }) => ({ key, value: text }));
+    const { records: receipts } = await site.client.put(again, { id: 'early', repeat: true });
+    const moved = receipts.filter(({ key }) => shardOf(storedKeyOf(key), 3) !== 0);
+    assert.ok(moved.length > 0 && moved.length < receipts.length);
+    for (const { key, outcome } of receipts) {
+      assert.equal(outcome, 'unchanged', key);
+      assert.equal((await site.client.lookup(key))?.value.toString(), key === 'sent/3' ? 'newer' : '2');
+    }
+    assert.deepEqual(
+      receipts.map(({ key }) => key),
+      records.map(({ key }) => key),
+    );
+  });
+
+  test('completes a put that is sent again, of which a part was stored before it grew', async () => {
+    const records = Array.from({ length: 30 }, (_, n) => ({ key: `half/${n}`, value: 'new' }));
+    await site.client.put({ key: 'half/1', value: 'of another put' });
+    const puts = site.queue(putQueueName(parseArchiveName('main'), 0), queuePrefix);
+    const part = records.slice(0, 10).map(({ key, value }) => ({ key, text: value }));
+    await puts.add('put', { v: 1, id: 'half', records: part, replyTo: { list: 'half' } });
+    assert.notEqual(await site.redis.blpop(replyListKey(parseArchiveName('main'), parseClientId('half')), 10), null);
+    for (const stored of [20, 0]) {
+      const { records: receipts } = await site.client.put(records, { id: 'half', repeat: true });
+      assert.equal(receipts.filter(({ outcome }) => outcome === 'stored').length, stored);
+      assert.equal(receipts.length, 30);
+    }
+    const lookups = await site.client.lookupMany(records.map(({ key }) => key));
+    assert.ok(lookups.every((found) => found.outcome === 'found' && found.value.toString() === 'new'));
   });
 });

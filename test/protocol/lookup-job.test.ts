@@ -77,16 +77,25 @@ describe('whom to answer when a message was refused', () => {
     assert.deepEqual(addressOf({ v: 9, id: 'q-1', replyTo: { list: 'l' }, keys: 5 }, defaultLimits), expected);
   });
 
-  it('is nobody if one of them is missing or wrong', () => {
-    for (const value of [
-      undefined,
-      'x',
-      [],
-      { id: 'a' },
-      { replyTo: 'a' },
-      { id: 'a b', replyTo: 'c' },
-      { id: 'a', replyTo: ':' },
+  it('is told under the id as it was sent, for the id may be what was wrong', () => {
+    const replyTo = { kind: 'client', client: 'c' };
+    for (const [id, told] of [
+      ['a b', 'a b'],
+      ['a\0b', 'a\0b'],
+      ['', ''],
+      ['i'.repeat(200), 'i'.repeat(defaultLimits.idLengthMax)],
+      [7, ''],
+      [undefined, ''],
     ]) {
+      assert.deepEqual(addressOf({ ...(id === undefined ? {} : { id }), replyTo: 'c' }, defaultLimits), {
+        id: told,
+        replyTo,
+      });
+    }
+  });
+
+  it('is nobody if replyTo is missing or wrong', () => {
+    for (const value of [undefined, 'x', [], { id: 'a' }, { id: 'a', replyTo: ':' }, { id: 'a', replyTo: {} }]) {
       assert.equal(addressOf(value, defaultLimits), undefined);
     }
   });

@@ -17,6 +17,7 @@ describe('a put job', () => {
       replyTo: { kind: 'client', client: 'shop-1' },
       ifExists: 'keep',
       repeat: true,
+      places: undefined,
       records: [
         { key: 'order/17', storedKey: storedKeyOf('order/17'), payload: Buffer.from('hello') },
         { key: '', storedKey: storedKeyOf(''), payload: Buffer.from('é') },
@@ -51,6 +52,26 @@ describe('a put job', () => {
     });
     assert.deepEqual(wire, { v: 1, id: 'p', records: [record], ifExists: 'reject', repeat: true, replyTo: 'shop-1' });
     assert.deepEqual(encodePutJob({ records: [record], ifExists: 'append' }), { v: 1, records: [record] });
+  });
+
+  it('may say which places its records have in a put that is spread over several shards', () => {
+    const records = [record, record];
+    assert.deepEqual(decode({ ...job, records, places: [2, 7] }).places, [2, 7]);
+    assert.deepEqual(encodePutJob({ records, places: [2, 7] }), { v: 1, records, places: [2, 7] });
+    assert.deepEqual(encodePutJob({ records, places: [0, 1] }), { v: 1, records });
+    for (const [field, places] of [
+      ['places', 'first'],
+      ['places', [0]],
+      ['places', [0, 1, 2]],
+      ['places[1]', [3, 3]],
+      ['places[1]', [3, 2]],
+      ['places[0]', [-1, 2]],
+      ['places[0]', [0.5, 2]],
+      ['places[1]', [0, '1']],
+      ['places[1]', [0, 1_000_000]],
+    ] as const) {
+      assertRefused('invalid-field', field, () => decode({ ...job, records, places }));
+    }
   });
 
   it('is refused for each field that is wrong, with the name of the field', () => {

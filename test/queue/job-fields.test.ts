@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { putQueueName, queuePrefix } from '../../src/protocol/names.ts';
-import { mendJob } from '../../src/queue/job-fields.ts';
+import { mendJob, restoreJob } from '../../src/queue/job-fields.ts';
 import { type RedisServer, startRedis } from '../redis/redis-server.ts';
 import { FakeShard } from './fake-shard.ts';
 import { archive, QueueBench } from './queue-bench.ts';
@@ -73,6 +73,62 @@ suite('a job whose fields were written by hand', () => {
     assert.deepEqual([...shard.stored.keys()], ['sound']);
     assert.equal(await bench.redis.zcard(`${queueKey}failed`), broken.length + 1);
     assert.equal(await bench.redis.llen(`${queueKey}active`), 0);
+  });
+
+  for (const fields of [
+    { atm: '1e999' },
+    { atm: '1.5' },
+    { atm: 'many', attemptsMade: '2' },
+    { parent: '{"id":"\\ud800","queueKey":"bull:parents"}', parentKey: 'bull:parents:1' },
+  ]) {
+    const text = JSON.stringify(fields);
+    test(`is stored once and ends although only the script that ends it meets ${text}`, async () => {
+      await bench.addPut({ ...putOf('late'), replyTo: { list: 'proofs' } }, 'late');
+      await bench.redis.hset(`${queueKey}late`, fields);
+      bench.run();
+      const outcomes: unknown[] = [];
+      for (let delivery = 0; delivery < 2; delivery++) {
+        const message = (await bench.nextOnList('proofs')) as { receipts: { records: { outcome: string }[] }[] };
+        outcomes.push(message.receipts[0]?.records[0]?.outcome);
+      }
+      assert.deepEqual(outcomes, ['stored', 'unchanged']);
+      await bench.nextEvent(bench.puts, 'completed', 'late');
+      assert.equal(await bench.redis.exists(`${queueKey}late`), 0);
+      assert.equal(await bench.redis.llen(`${queueKey}active`), 0);
+    });
+
+    test(`is failed with its reason, if it is refused, although the script meets ${text}`, async () => {
+      await bench.addPut({ v: 2 }, 'refused');
+      await bench.redis.hset(`${queueKey}refused`, fields);
+      bench.run();
+      await bench.nextEvent(bench.puts, 'failed', 'refused');
+      assert.match(await failedReason('refused'), /^unsupported-version/);
+      assert.equal(await bench.redis.llen(`${queueKey}active`), 0);
+    });
+  }
+
+  test('is put back only where it is in no list', async () => {
+    const lost = { queueKey, id: 'lost' };
+    const key = `${queueKey}lost`;
+    assert.equal(await restoreJob(bench.redis, lost), false);
+    assert.equal(await bench.redis.exists(key), 0);
+    for (const add of [
+      () => bench.redis.lpush(`${queueKey}wait`, 'lost'),
+      () => bench.redis.lpush(`${queueKey}paused`, 'lost'),
+      () => bench.redis.zadd(`${queueKey}delayed`, 1, 'lost'),
+      () => bench.redis.zadd(`${queueKey}failed`, 1, 'lost'),
+    ]) {
+      await bench.redis.hset(key, { ats: '3', atm: '1e999', parentKey: 'bull:parents:1' });
+      await add();
+      assert.equal(await restoreJob(bench.redis, lost), false);
+      assert.equal(await bench.redis.hget(key, 'atm'), '1e999');
+      await bench.redis.flushall();
+    }
+    await bench.redis.hset(key, { ats: '3', atm: '1e999', parentKey: 'bull:parents:1' });
+    assert.equal(await restoreJob(bench.redis, lost), true);
+    assert.equal(await restoreJob(bench.redis, lost), true);
+    assert.deepEqual(await bench.redis.hgetall(key), { ats: '3', atm: '0' });
+    assert.deepEqual(await bench.redis.lrange(`${queueKey}active`, 0, -1), ['lost']);
   });
 
   test('is not made again when it was finished while its fields were looked at', async () => {

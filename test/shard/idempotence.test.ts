@@ -61,6 +61,28 @@ describe('a put that is delivered again', () => {
     await opened.shard.close();
   });
 
+  test('knows its records by their places in the put, also when fewer of them come, as after a growth', async () => {
+    const opened = await openShard();
+    const whole = put('p1', { a: '1', b: '2', c: '3' });
+    const [, of2 = whole.records[0], of3 = whole.records[0]] = whole.records;
+    assert.ok(of2 !== undefined && of3 !== undefined);
+    // The newest version of b is the last one, and stays it.
+    const both = { ...whole, records: [...whole.records, { ...of2, payload: Buffer.from('2 again') }] };
+    await outcomes(opened, [both]);
+    const part = { ...both, redelivered: true, records: both.records.slice(1), places: [1, 2, 3] };
+    assert.deepEqual(await outcomes(opened, [part]), ['unchanged,unchanged,unchanged']);
+    const other = { ...both, redelivered: true, records: [of3], places: [7] };
+    assert.deepEqual(await outcomes(opened, [other, { ...other, putId: 'p2', redelivered: false }]), [
+      'stored',
+      'stored',
+    ]);
+    assert.deepEqual(await outcomes(opened, [other, { ...other, putId: 'p2' }]), ['unchanged', 'unchanged']);
+    for (const places of [[1], [2, 1, 3], [1, 1, 3]])
+      assert.deepEqual(await outcomes(opened, [{ ...part, places }]), ['invalid-request']);
+    assert.equal(await textOf(opened.shard, 'b'), '=2 again');
+    await opened.shard.close();
+  });
+
   test('keeps records of one key in one put apart', async () => {
     const opened = await openShard();
     const request = put('p1', [
