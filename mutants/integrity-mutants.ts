@@ -45,8 +45,8 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'heads-not-held-against-their-digest',
     file: 'src/freezer/table.ts',
-    text: 'image.damage = this.#windowDamage(window, image.bytes);',
-    replacement: '',
+    text: 'const damage = this.#windowDamage(window, bytes);',
+    replacement: 'const damage = window < 0 ? this.#windowDamage(window, bytes) : undefined;',
     breaks: 'A key whose slot of the table became zeros is missing.',
     killer: {
       file: 'test/freezer/head-digests.test.ts',

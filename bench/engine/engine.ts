@@ -70,9 +70,11 @@ async function measureEngine(inputs: Inputs, directory: string, say: (line: stri
 async function measureOne(contender: ContenderName, inputs: Inputs, parent: string): Promise<EngineRun> {
   const directory = await fs.mkdtemp(join(parent, `${contender}-`));
   try {
-    const { recordCount, keyBytes, valueBytes, batchCount, syncMs, warmCount, coldCount } = inputs;
+    const { recordCount, keyBytes, valueBytes, batchCount, syncMs } = inputs;
     const size = { recordCount, keyBytes, valueBytes, batchCount };
-    const request: EngineRunRequest = { contender, directory, ...size, syncMs, warmCount, coldCount };
+    const { warmCount, coldCount, coldMemoryMiB } = inputs;
+    const counts = { warmCount, coldCount, coldMemoryMiB };
+    const request: EngineRunRequest = { contender, directory, ...size, syncMs, ...counts };
     return await runChild<EngineRun>(runProgram, request);
   } finally {
     await fs.rm(directory, { recursive: true, force: true });

@@ -5,6 +5,7 @@
 import { unreachable } from '../../src/base/assert.ts';
 import type { Contender, ContenderReader, Found } from '../contender/contender.ts';
 import { dropPageCache, fillPageCache } from '../disk-use.ts';
+import { limitMemory } from '../memory-limit.ts';
 import { mebibyte } from '../numbers.ts';
 import { ValuesHash, type Workload } from '../workload.ts';
 
@@ -19,6 +20,8 @@ export interface GetCounts {
   readonly warmCount: number;
   /** Keys for each way with an empty page cache. */
   readonly coldCount: number;
+  /** Memory for the process and its page cache during those; 0 for no limit. */
+  readonly coldMemoryMiB: number;
 }
 
 export interface GetResult {
@@ -31,6 +34,8 @@ export interface GetsResult {
   readonly warm: readonly GetResult[];
   /** Empty where the page cache cannot be emptied. */
   readonly cold: readonly GetResult[];
+  /** Whether memory was limited for the cold ones. */
+  readonly wasLimited: boolean;
   /** Over all values in the order of the phases; of the warm ones only where there are no cold ones. */
   readonly hash: string;
 }
@@ -56,7 +61,13 @@ export async function measureGets(
   const hash = new ValuesHash();
   const warm = await measureWarm(contender, workload, counts, { hash, directory });
   if (warm === undefined) return undefined;
-  return { warm, cold: await measureCold(contender, workload, counts, hash), hash: hash.digest() };
+  const endLimit = counts.coldCount > 0 ? await coldLimit(counts) : undefined;
+  try {
+    const cold = await measureCold(contender, workload, counts, hash);
+    return { warm, cold, wasLimited: endLimit !== undefined, hash: hash.digest() };
+  } finally {
+    await endLimit?.();
+  }
 }
 
 /** The hash that a store which lost and mixed up nothing must come to. */
@@ -85,6 +96,11 @@ async function measureWarm(
   }
   await reader.close();
   return results;
+}
+
+/** The cache is emptied first: pages that others have read would not be counted. */
+async function coldLimit({ coldMemoryMiB }: GetCounts): Promise<(() => Promise<void>) | undefined> {
+  return coldMemoryMiB > 0 && (await dropPageCache()) ? limitMemory(coldMemoryMiB) : undefined;
 }
 
 /** The store is opened anew for each way: while it is open, a memory map would keep its pages. */

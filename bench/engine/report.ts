@@ -46,14 +46,23 @@ export function formatEngineReport(report: EngineReport): string {
 }
 
 /** What was measured, where, and what its result must be. */
-export function headLines({ inputs, payloadBytes, machine, getsHash }: EngineReport): string[] {
+export function headLines(report: EngineReport): string[] {
+  const { inputs, payloadBytes, machine, getsHash } = report;
   const { recordCount, keyBytes, valueBytes, batchCount, syncMs, runCount, warmCount, coldCount } = inputs;
   return [
     `${grouped(recordCount)} records, keys of ${keyBytes} bytes, values of ${grouped(valueBytes)} bytes (${mebibytes(payloadBytes)} in all)`,
     `durable after every ${grouped(batchCount)} records; the freezer syncs every ${grouped(syncMs)} ms; ${runCount} run(s) each, medians`,
     `gets of random keys of the whole store: ${grouped(warmCount)} warm and ${grouped(coldCount)} cold in each way; hash of the values ${getsHash}`,
+    ...(coldCount > 0 ? [`cold: the page cache emptied before${limitOf(report)}`] : []),
     machineLine(machine),
   ];
+}
+
+function limitOf({ inputs, runs }: EngineReport): string {
+  if (inputs.coldMemoryMiB === 0) return '';
+  const wasLimited = runs.some(({ gets }) => gets?.wasLimited === true);
+  const limit = `${grouped(inputs.coldMemoryMiB)} MiB of memory for a store and its page cache`;
+  return wasLimited ? `, ${limit}` : `; not limited to ${limit}: that takes root and a control group`;
 }
 
 /** The rate of each tenth of the load. */

@@ -47,6 +47,19 @@ test('cold gets are measured, or said to be impossible', async (context) => {
   assert.match(stdout, /^cold gets, one at a time(, a second +\d| +not measured: only root)/m);
 });
 
+test('cold gets go with less memory than data, or it is said that they cannot', async (context) => {
+  const words = [...small, '--runs', '1', '--cold-gets', '50', '--memory', '256', '--only', 'permafrost'];
+  const { code, stdout, stderr } = await bench('engine', ...words, '--directory', await scratch(context));
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^cold: the page cache emptied before(, |; not limited to )256 MiB of memory for a store/m);
+});
+
+test('memory is limited by default where the records take more of it', () => {
+  assert.equal(parseEngineOptions([]).coldMemoryMiB, 512);
+  assert.equal(parseEngineOptions(['--records', '1000']).coldMemoryMiB, 0);
+  assert.equal(parseEngineOptions(['--memory', '0']).coldMemoryMiB, 0);
+});
+
 test('growth compares the last tenth with the first, and memory with that of a tenth', async (context) => {
   const words = ['--growth', '--records', '20000', '--value', '32', '--directory', await scratch(context)];
   const { code, stdout, stderr } = await bench('engine', ...words);
