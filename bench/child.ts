@@ -5,9 +5,9 @@ const execFileAsync = promisify(execFile);
 const outputBytesMax = 64 * 1024 * 1024;
 
 /** Runs a program of this folder with a request as JSON; gives what it prints, parsed. Its standard error is shown when it fails. */
-export async function runChild<T>(program: string, request: object): Promise<T> {
+export async function runChild<T>(program: string, request: object, flags: readonly string[] = []): Promise<T> {
   const options = { maxBuffer: outputBytesMax };
-  const { stdout } = await execFileAsync(process.execPath, [program, JSON.stringify(request)], options);
+  const { stdout } = await execFileAsync(process.execPath, [...flags, program, JSON.stringify(request)], options);
   return JSON.parse(stdout);
 }
 

@@ -55,6 +55,7 @@ export function headLines(report: EngineReport): string[] {
     `gets of random keys of the whole store: ${grouped(warmCount)} warm and ${grouped(coldCount)} cold in each way; hash of the values ${getsHash}`,
     ...(coldCount > 0 ? [`cold: the page cache emptied before${limitOf(report)}`] : []),
     machineLine(machine),
+    'each run in a process of its own, node with --max-semi-space-size=16',
   ];
 }
 

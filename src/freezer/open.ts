@@ -2,6 +2,7 @@
 import { type Blob, createBlob, isBlankBlob, openBlob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
+import { crcSize } from '../codec/crc32c.ts';
 import type { Disk } from '../disk/disk.ts';
 import { type JournalEnd, journalStart } from '../journal/journal-end.ts';
 import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/journal-files.ts';
@@ -20,6 +21,7 @@ import { isPowerOfTwo } from './settings-check.ts';
 import type { FreezerStart } from './start.ts';
 import { Table, type TableSettings, tableBytes, tableSizeMax } from './table.ts';
 import { tableFile, tableName } from './table-file.ts';
+import { mirrorBytesMax, mirroredNumberMax } from './table-mirror.ts';
 import { verifyChains } from './verify-chains.ts';
 
 export interface OpenedStore<V> {
@@ -51,7 +53,7 @@ export async function openStore<V>(
     recordLayout(settings.keySize),
   );
   try {
-    const tableSettings = tableSettingsOf(settings);
+    const tableSettings = tableSettingsOf(settings, start.checkpoint.section);
     const opened =
       start.kind === 'clean'
         ? await takeUp(files, blob, settings, start, coding)
@@ -76,7 +78,7 @@ async function createStore<V>(
   try {
     await blob.truncate(tableBytes(settings.tableInitialSize));
     await blob.sync();
-    const table = new Table(blob, tableSettingsOf(settings), settings.tableInitialSize, {
+    const table = new Table(blob, tableSettingsOf(settings, 0), settings.tableInitialSize, {
       resizeProgress: undefined,
       resizable: 0,
       initialSize: settings.tableInitialSize,
@@ -118,7 +120,7 @@ async function takeUp<V>(
       found: `${blob.size + headerSize} bytes`,
     });
   }
-  const table = new Table(blob, tableSettingsOf(settings), checkpoint.tableSize, state);
+  const table = new Table(blob, tableSettingsOf(settings, checkpoint.section), checkpoint.tableSize, state);
   const { keySize } = settings;
   const { epoch } = checkpoint;
   const sealedCount = sealedSampledAtCleanStart;
@@ -157,11 +159,14 @@ async function openJournals<V>(disk: Disk, settings: FreezerSettings<V>, end: Jo
   }
 }
 
-function tableSettingsOf<V>(settings: FreezerSettings<V>): TableSettings {
+function tableSettingsOf<V>(settings: FreezerSettings<V>, section: number): TableSettings {
+  // A mirror has 32 bits for a section and a position; a value takes at least a checksum.
+  const fitsMirror = settings.valueTargetSize / crcSize < mirroredNumberMax && section < mirroredNumberMax / 2;
   return {
     resizeFrequency: settings.tableResizeFrequency,
     resizeChunkSize: settings.tableResizeChunkSize,
     changesMax: settings.tableChangesMax,
+    mirrorBytesMax: fitsMirror ? mirrorBytesMax : 0,
   };
 }
 

@@ -21,7 +21,6 @@ import { isBefore, isRecordOf, type RecordTail, readRecordTail, recordDamage } f
 import type { Identifier, Lookup } from './lookup.ts';
 import { LookupGroups } from './lookup-groups.ts';
 import type { Table } from './table.ts';
-import { bucketSize, newestSlot } from './table-entry.ts';
 
 export interface Version<V> {
   readonly value: V;
@@ -186,13 +185,11 @@ export class Reader<V> {
 
   /** Begins searches at the heads of their chains; those whose bucket is not in memory are added to `absent`. */
   #enterInMemory(searches: readonly Search[], absent: Search[], located: Located[]): Walk[] {
-    const buckets = searches.map(({ hash }) => this.#table.peek(hash));
-    touchAll(buckets, bucketSize);
     const walks: Walk[] = [];
-    for (const [at, search] of searches.entries()) {
-      const bucket = buckets[at];
-      if (bucket === undefined) absent.push(search);
-      else this.#enter(search, newestSlot(bucket.bytes, bucket.at), walks, located);
+    for (const search of searches) {
+      const bucket = this.#table.bucketOf(search.hash);
+      if (this.#table.has(bucket)) this.#enter(search, this.#table.head(bucket), walks, located);
+      else absent.push(search);
     }
     return walks;
   }

@@ -2,16 +2,25 @@
  * The ordered pass that brings changed buckets to the table file.
  *
  * Where many buckets of a stretch of the file changed, the stretch is read, patched and written whole; elsewhere
- * buckets are written one by one. Bytes that did not change are written as they are, which no tear can harm.
+ * buckets are read and written one by one. Bytes that did not change are written as they are, which no tear can harm.
  */
 import { present } from '../base/assert.ts';
 import type { Blob } from '../blob/blob.ts';
 import type { DiskWrite } from '../disk/disk.ts';
-import type { ChangedBuckets } from './changed-buckets.ts';
 import { bucketSize } from './table-entry.ts';
 
 /** The changed buckets of one stretch of the file, ascending. */
 type Window = Uint32Array;
+
+/** A piece of the file, and the buckets of it that changed. */
+interface Piece {
+  readonly offset: number;
+  readonly into: Buffer;
+  readonly buckets: Uint32Array;
+}
+
+/** Makes of a bucket, as it is in the file, what it is to be. Both halves of a resize are given their bucket's number. */
+export type PatchBucket = (bytes: Buffer, at: number, bucket: number) => void;
 
 const windowBucketCount = 1024;
 /** Changed buckets of a window from which on it is written whole. */
@@ -20,13 +29,17 @@ const denseCount = 8;
 const groupCount = 16;
 
 /** Buckets of the file that are to be written, ascending: those below `mirrored` have a twin in the new half. */
-export function orderedBuckets(changed: ChangedBuckets, mirrored: number, tableSize: number): Uint32Array {
-  const { buckets } = changed;
-  const twins = mirrored === 0 ? [] : buckets.filter((bucket) => bucket < mirrored).map((bucket) => bucket + tableSize);
-  const order = new Uint32Array(buckets.length + twins.length);
-  order.set(buckets);
-  order.set(twins, buckets.length);
-  return order.sort();
+export function orderedBuckets(changed: Uint32Array, mirrored: number, tableSize: number): Uint32Array {
+  const twins = mirrored === 0 ? [] : changed.filter((bucket) => bucket < mirrored).map((bucket) => bucket + tableSize);
+  const order = new Uint32Array(changed.length + twins.length);
+  order.set(changed);
+  order.set(twins, changed.length);
+  return isAscending(order) ? order : order.sort();
+}
+
+function isAscending(numbers: Uint32Array): boolean {
+  for (let at = 1; at < numbers.length; at++) if ((numbers[at - 1] ?? 0) > (numbers[at] ?? 0)) return false;
+  return true;
 }
 
 /** Groups of windows. */
@@ -47,37 +60,30 @@ export function* windowsOf(order: Uint32Array): Generator<readonly Window[]> {
 /** The writes of a group: whole stretches where they are dense, buckets where they are not. */
 export async function windowWrites(
   blob: Blob,
-  changed: ChangedBuckets,
+  patch: PatchBucket,
   tableSize: number,
   group: readonly Window[],
 ): Promise<readonly DiskWrite[]> {
-  const offsetOf = (bucket: number): number =>
-    present(changed.offsetOf(bucket < tableSize ? bucket : bucket - tableSize), 'a changed bucket');
-  const stretches = group.filter((window) => window.length >= denseCount).map((window) => stretchOf(blob, window));
-  await blob.readMany(stretches);
-  for (const { offset, into, window } of stretches) {
-    for (const bucket of window) {
-      const from = offsetOf(bucket);
-      changed.bytes.copy(into, bucket * bucketSize - offset, from, from + bucketSize);
-    }
-  }
-  const writes: DiskWrite[] = stretches.map(({ offset, into }) => ({ offset, bytes: into }));
-  for (const window of group) {
-    if (window.length >= denseCount) continue;
-    for (const bucket of window) {
-      const from = offsetOf(bucket);
-      writes.push({ offset: bucket * bucketSize, bytes: changed.bytes.subarray(from, from + bucketSize) });
-    }
-  }
-  return writes;
+  const pieces = group.flatMap((window) => (window.length >= denseCount ? [stretchOf(blob, window)] : singles(window)));
+  await blob.readMany(pieces);
+  return pieces.map(({ offset, into, buckets }) => {
+    for (const bucket of buckets)
+      patch(into, bucket * bucketSize - offset, bucket < tableSize ? bucket : bucket - tableSize);
+    return { offset, bytes: into };
+  });
 }
 
-function stretchOf(
-  blob: Blob,
-  window: Window,
-): { readonly offset: number; readonly into: Buffer; readonly window: Window } {
-  const offset = windowNumber(present(window[0], 'a bucket')) * windowBucketCount * bucketSize;
-  return { offset, into: Buffer.allocUnsafe(Math.min(windowBucketCount * bucketSize, blob.size - offset)), window };
+function stretchOf(blob: Blob, buckets: Window): Piece {
+  const offset = windowNumber(present(buckets[0], 'a bucket')) * windowBucketCount * bucketSize;
+  return { offset, into: Buffer.allocUnsafe(Math.min(windowBucketCount * bucketSize, blob.size - offset)), buckets };
+}
+
+function singles(window: Window): readonly Piece[] {
+  return Array.from(window, (bucket, index) => ({
+    offset: bucket * bucketSize,
+    into: Buffer.allocUnsafe(bucketSize),
+    buckets: window.subarray(index, index + 1),
+  }));
 }
 
 function windowNumber(bucket: number): number {

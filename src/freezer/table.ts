@@ -22,6 +22,7 @@ import { DiskError } from '../disk/disk-error.ts';
 import { ChangedBuckets } from './changed-buckets.ts';
 import { FreezerError } from './freezer-error.ts';
 import { bucketDigest, digestOf, type HeadDigests, windowBucketsMax } from './head-digests.ts';
+import { isSamePlace } from './key-record.ts';
 import type { TableState } from './start.ts';
 import {
   addedAfterPut,
@@ -34,13 +35,15 @@ import {
   slotOffset,
   writeSlot,
 } from './table-entry.ts';
-import { TableMirror } from './table-mirror.ts';
-import { orderedBuckets, windowsOf, windowWrites } from './table-write-back.ts';
+import { type Head, TableMirror } from './table-mirror.ts';
+import { orderedBuckets, type PatchBucket, windowsOf, windowWrites } from './table-write-back.ts';
 
 export interface TableSettings {
   readonly resizeFrequency: number;
   readonly resizeChunkSize: number;
   readonly changesMax: number;
+  /** Memory up to which heads are mirrored; the mirror's own limit if not given. */
+  readonly mirrorBytesMax?: number;
 }
 
 export const tableSizeMax = 2 ** 31;
@@ -56,6 +59,9 @@ const runWindows = 16;
 /** More windows than a group of lookups asks for are read by themselves: they bring most of what is there anyway. */
 const runsMax = 32;
 
+/** In the place of a head that has to be read. */
+const missing = Symbol('missing');
+
 export function tableBytes(tableSize: number): number {
   return tableSize * bucketSize;
 }
@@ -67,9 +73,15 @@ interface WindowImage {
 }
 
 /** A bucket somewhere in memory. */
-export interface BucketImage {
+interface BucketImage {
   readonly bytes: Buffer;
   readonly at: number;
+}
+
+/** What a bucket that was read has, and the bucket itself where the mirror did not take it. */
+interface ReadBucket {
+  readonly head: Head | undefined;
+  readonly image: BucketImage | undefined;
 }
 
 export class Table {
@@ -103,7 +115,7 @@ export class Table {
     this.#digests = state.digests;
     this.#digestsNext = state.digests?.copy();
     this.#windowBuckets = state.digests?.windowBuckets ?? Math.min(size, windowBucketsMax);
-    this.#mirror = TableMirror.of(size, this.#windowBuckets);
+    this.#mirror = TableMirror.of(size, this.#windowBuckets, settings.mirrorBytesMax);
   }
 
   /** Buckets that lookups use. */
@@ -117,7 +129,7 @@ export class Table {
   }
 
   get changedCount(): number {
-    return this.#changed.count;
+    return this.#changed.count + (this.#mirror?.changedCount ?? 0);
   }
 
   bucketOf(hash: number): number {
@@ -131,69 +143,70 @@ export class Table {
 
   /** Brings buckets into memory for `head` and `update`. Changes no bucket; throws when one is damaged or memory is full. */
   async load(buckets: Iterable<number>, changesMax = this.#settings.changesMax): Promise<void> {
-    const missing: number[] = [];
-    for (const bucket of buckets) if (!this.#changed.has(bucket)) missing.push(bucket);
-    if (missing.length === 0) return;
-    this.#checkRoom(missing, changesMax);
+    const wanted = [...buckets];
+    this.#checkRoom(wanted, changesMax);
+    const missing = wanted.filter((bucket) => !this.has(bucket));
     if (missing.length <= loadStepCount) return this.#loadTogether(missing);
     const ordered = Uint32Array.from(missing).sort();
     for (let from = 0; from < ordered.length; from += loadStepCount)
       await this.#loadTogether([...ordered.subarray(from, from + loadStepCount)]);
   }
 
-  /** Chain head of a loaded bucket. */
-  head(bucket: number): Slot | undefined {
-    return newestSlot(this.#changed.bytes, this.#loaded(bucket));
+  /** Whether the bucket is in memory: loaded, or mirrored. */
+  has(bucket: number): boolean {
+    return this.#changed.has(bucket) || this.#mirror?.has(this.#windowOf(bucket)) === true;
   }
 
-  /** Makes the record the head of a loaded bucket, whose head so far is `head`. */
+  /** Chain head of a bucket that is in memory. */
+  head(bucket: number): Head | undefined {
+    const at = this.#changed.offsetOf(bucket);
+    return at === undefined ? this.#mirrored().head(bucket) : newestSlot(this.#changed.bytes, at);
+  }
+
+  /** Makes the record the head of a bucket in memory, whose head so far is `head`. All of an epoch come before its sync. */
   update(
     bucket: number,
-    head: Slot | undefined,
+    head: Head | undefined,
     record: { readonly epoch: number; readonly section: number; readonly position: number },
   ): void {
-    const at = this.#loaded(bucket);
-    const bytes = this.#changed.bytes;
     const added = addedAfterPut(head?.added ?? 0);
     const mirrored = this.#progress !== undefined && bucket < this.#progress;
     if (mirrored) this.unnecessaryWrites.add();
     if (added === this.#settings.resizeFrequency) this.#resizable += mirrored ? 2 : 1;
-    writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, record.epoch)), { ...record, added });
+    const at = this.#changed.offsetOf(bucket);
+    const { bytes } = this.#changed;
+    if (at === undefined)
+      this.#mirrored().change(bucket, { section: record.section, position: record.position, added });
+    else writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, record.epoch)), { ...record, added });
     this.#digestsNext?.change(bucket, head, record);
   }
 
-  /**
-   * The hash's bucket, when it is in memory: changed, or mirrored. Good until the next turn of the event loop.
-   * `undefined` says only that `heads` has to be asked.
-   */
-  peek(hash: number): BucketImage | undefined {
-    const bucket = this.bucketOf(hash);
-    const at = this.#changed.offsetOf(bucket);
-    if (at !== undefined) return { bytes: this.#changed.bytes, at };
-    const mirror = this.#mirror;
-    return mirror?.has(this.#windowOf(bucket)) === true ? { bytes: mirror.bytes, at: tableBytes(bucket) } : undefined;
-  }
-
-  /**
-   * One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. `alone` reads no
-   * more of the table than that takes: for who asks once, and not for what comes after.
-   */
-  async heads(
-    hashes: readonly number[],
-    { alone = false }: { readonly alone?: boolean } = {},
-  ): Promise<readonly (Slot | undefined | Error)[]> {
-    const heads = await this.#readHeads(hashes, alone);
+  /** One outcome for each hash: the chain head, `undefined` for an empty bucket, or why it cannot be had. */
+  async heads(hashes: readonly number[]): Promise<readonly (Head | undefined | Error)[]> {
+    const heads = await this.#readHeads(hashes);
     const suspects = heads.flatMap((head, index) => (head instanceof Error ? [index] : []));
     if (suspects.length === 0) return heads;
     const again = await this.#writing.run(() =>
-      this.#readHeads(
-        suspects.map((index) => present(hashes[index], 'a hash')),
-        alone,
-      ),
+      this.#readHeads(suspects.map((index) => present(hashes[index], 'a hash'))),
     );
     const mended = [...heads];
     for (const [at, index] of suspects.entries()) mended[index] = again[at];
     return mended;
+  }
+
+  /**
+   * The newest slot of the hash's bucket, as recovery or the file has it, or why it cannot be had. Reads one window and
+   * keeps nothing: for who looks at a few buckets before the first put.
+   */
+  async slot(hash: number): Promise<Slot | undefined | BlobError> {
+    const bucket = this.bucketOf(hash);
+    const loaded = this.#changed.offsetOf(bucket);
+    if (loaded !== undefined) return newestSlot(this.#changed.bytes, loaded);
+    const window = this.#windowOf(bucket);
+    const bytes = Buffer.allocUnsafe(tableBytes(this.#windowBuckets));
+    await this.#blob.read(window * bytes.length, bytes);
+    const image = { bytes, at: tableBytes(bucket - window * this.#windowBuckets) };
+    return this.#damage(bucket, image) ?? this.#windowDamage(window, bytes) ?? newestSlot(bytes, image.at);
   }
 
   /**
@@ -213,6 +226,8 @@ export class Table {
         throw error;
       }
       this.#changed.clear();
+      this.#mirror?.settled();
+      for (let size = sizeBefore; size < this.#size; size *= 2) this.#mirror = this.#mirror?.doubled();
       this.#digests = this.#digestsNext?.copy();
       this.#writings++;
     });
@@ -230,76 +245,54 @@ export class Table {
   }
 
   async #loadTogether(buckets: readonly number[]): Promise<void> {
-    const images = await this.#read(buckets, false);
-    for (const image of images) if (image instanceof Error) throw image;
+    const found = await this.#read(buckets);
+    for (const outcome of found) if (outcome instanceof Error) throw outcome;
     for (const [index, bucket] of buckets.entries()) {
-      const image = present(images[index], 'a bucket');
-      if (!(image instanceof Error) && !this.#changed.has(bucket)) this.#changed.add(bucket, image.bytes, image.at);
+      const outcome = present(found[index], 'a bucket');
+      if (outcome instanceof Error || outcome.image === undefined || this.#changed.has(bucket)) continue;
+      this.#changed.add(bucket, outcome.image.bytes, outcome.image.at);
     }
   }
 
-  async #readHeads(hashes: readonly number[], alone: boolean): Promise<readonly (Slot | undefined | Error)[]> {
-    const heads: (Slot | undefined | Error)[] = [];
-    const missing: number[] = [];
-    const missingAt: number[] = [];
-    for (const [index, hash] of hashes.entries()) {
-      const bucket = this.bucketOf(hash);
-      const offset = this.#changed.offsetOf(bucket);
-      heads.push(offset === undefined ? undefined : newestSlot(this.#changed.bytes, offset));
-      if (offset !== undefined) continue;
-      missing.push(bucket);
-      missingAt.push(index);
-    }
-    if (missing.length === 0) return heads;
-    const images = await this.#read(missing, alone);
-    for (const [at, index] of missingAt.entries()) {
-      const image = present(images[at], 'a bucket');
-      heads[index] = image instanceof Error ? image : newestSlot(image.bytes, image.at);
-    }
-    return heads;
-  }
-
-  /** Buckets as they are in the file, or why one cannot be believed. Good until the next turn of the event loop. */
-  async #read(buckets: readonly number[], alone: boolean): Promise<readonly (BucketImage | BlobError)[]> {
-    // A resize gives a mirror up that would become too large; what it has is good for whoever began to read before.
-    const mirror = this.#mirror;
-    const windows = await this.#readWindows(buckets, alone);
-    return buckets.map((bucket) => {
-      const number = this.#windowOf(bucket);
-      const window = windows.get(number);
-      const image =
-        window === undefined
-          ? { bytes: present(mirror, 'a mirror').bytes, at: tableBytes(bucket) }
-          : { bytes: window.bytes, at: tableBytes(bucket - number * this.#windowBuckets) };
-      return window === undefined ? image : (this.#damage(bucket, image) ?? window.damage ?? image);
+  async #readHeads(hashes: readonly number[]): Promise<readonly (Head | undefined | Error)[]> {
+    const buckets = hashes.map((hash) => this.bucketOf(hash));
+    const heads = buckets.map((bucket) => (this.has(bucket) ? this.head(bucket) : missing));
+    const absent = buckets.filter((_, index) => heads[index] === missing);
+    const found = (await this.#read(absent)).values();
+    return heads.map((head) => {
+      if (head !== missing) return head;
+      const outcome = present(found.next().value, 'a bucket');
+      return outcome instanceof Error ? outcome : outcome.head;
     });
   }
 
   /**
-   * The buckets' windows that are not in the mirror. Few of them are read with their neighbours, so that a mirror is
+   * Reads the windows of buckets that are not in memory. Few of them are read with their neighbours, so that a mirror is
    * filled in a sixteenth of the reads; when the disk cannot give the neighbours, without them.
    */
-  async #readWindows(buckets: readonly number[], alone: boolean): Promise<ReadonlyMap<number, WindowImage>> {
-    const mirror = this.#mirror;
-    const wanted = new Set<number>();
-    for (const bucket of buckets) {
-      const window = this.#windowOf(bucket);
-      if (mirror?.has(window) !== true) wanted.add(window);
-    }
-    if (wanted.size === 0) return new Map();
-    if (mirror !== undefined && !alone && wanted.size <= runsMax) {
+  async #read(buckets: readonly number[]): Promise<readonly (ReadBucket | BlobError)[]> {
+    if (buckets.length === 0) return [];
+    const wanted = new Set(buckets.map((bucket) => this.#windowOf(bucket)));
+    if (this.#mirror !== undefined && wanted.size <= runsMax) {
       const runs = new Set(Array.from(wanted, (window) => window - (window % runWindows)));
       try {
-        return await this.#readRuns(runs, Math.min(runWindows, this.#size / this.#windowBuckets));
+        return await this.#readRuns(buckets, runs, Math.min(runWindows, this.#size / this.#windowBuckets));
       } catch (error) {
         if (!(error instanceof DiskError)) throw error;
       }
     }
-    return this.#readRuns(wanted, 1);
+    return this.#readRuns(buckets, wanted, 1);
   }
 
-  /** So many windows from each of these on. Sound ones are kept in the mirror, unless the file was written meanwhile. */
-  async #readRuns(firsts: ReadonlySet<number>, count: number): Promise<ReadonlyMap<number, WindowImage>> {
+  /**
+   * Reads so many windows from each of `firsts` on. Sound ones are kept in the mirror, unless the file was written
+   * meanwhile; one that others brought there meanwhile is taken from it.
+   */
+  async #readRuns(
+    buckets: readonly number[],
+    firsts: ReadonlySet<number>,
+    count: number,
+  ): Promise<readonly (ReadBucket | BlobError)[]> {
     const size = tableBytes(this.#windowBuckets);
     const writings = this.#writings;
     const reads = Array.from(firsts, (first) => ({ offset: first * size, into: Buffer.allocUnsafe(count * size) }));
@@ -309,14 +302,21 @@ export class Table {
     for (const { offset, into } of reads) {
       for (let at = 0; at < into.length; at += size) {
         const window = (offset + at) / size;
+        if (this.#mirror?.has(window) === true) continue;
         const bytes = into.subarray(at, at + size);
         const damage = this.#windowDamage(window, bytes);
-        windows.set(window, { bytes, damage });
-        const isNew = this.#mirror?.has(window) === false;
-        if (isNew && isStill && damage === undefined && isSound(bytes)) this.#mirror?.load(window, bytes);
+        const isKept = isStill && damage === undefined && isSound(bytes) && this.#mirror?.load(window, bytes) === true;
+        if (!isKept) windows.set(window, { bytes, damage });
       }
     }
-    return windows;
+    return buckets.map((bucket) => this.#readBucket(bucket, windows.get(this.#windowOf(bucket))));
+  }
+
+  #readBucket(bucket: number, window: WindowImage | undefined): ReadBucket | BlobError {
+    if (window === undefined) return { head: this.#mirrored().head(bucket), image: undefined };
+    const at = tableBytes(bucket - this.#windowOf(bucket) * this.#windowBuckets);
+    const image = { bytes: window.bytes, at };
+    return this.#damage(bucket, image) ?? window.damage ?? { head: newestSlot(image.bytes, at), image };
   }
 
   #windowOf(bucket: number): number {
@@ -343,7 +343,7 @@ export class Table {
 
   /** The writes of a sync, durable on return. */
   async #writeAll(epoch: number, options: { readonly finish: boolean }): Promise<void> {
-    await this.#writeBack();
+    await this.#writeBack(epoch);
     while (options.finish && this.#progress !== undefined) await this.#advance(epoch, this.#progress);
     if (this.#progress === undefined && this.#resizable >= Math.floor(this.#size * resizeThreshold))
       await this.#startResize();
@@ -351,17 +351,34 @@ export class Table {
     await this.#blob.sync();
   }
 
-  async #writeBack(): Promise<void> {
-    const mirrored = this.#progress ?? 0;
-    const order = orderedBuckets(this.#changed, mirrored, this.#size);
-    for (const group of windowsOf(order)) {
-      const writes = await windowWrites(this.#blob, this.#changed, this.#size, group);
+  async #writeBack(epoch: number): Promise<void> {
+    const loaded = this.#changed.buckets;
+    const mirrored = this.#mirror?.changedBuckets() ?? new Uint32Array(0);
+    const changed = new Uint32Array(loaded.length + mirrored.length);
+    changed.set(loaded);
+    changed.set(mirrored, loaded.length);
+    const patch: PatchBucket = (bytes, at, bucket) => this.#patch(bytes, at, bucket, epoch);
+    for (const group of windowsOf(orderedBuckets(changed, this.#progress ?? 0, this.#size))) {
+      const writes = await windowWrites(this.#blob, patch, this.#size, group);
       await this.#blob.writeMany(writes);
     }
-    for (const bucket of this.#changed.buckets) {
+    for (const bucket of loaded) {
       const from = present(this.#changed.offsetOf(bucket), 'a changed bucket');
-      this.#mirror?.patch(bucket, this.#changed.bytes, from, from + bucketSize);
+      this.#mirror?.set(bucket, newestSlot(this.#changed.bytes, from));
     }
+  }
+
+  /** Makes of a changed bucket what it is to be. One that is damaged in the file begins anew: its head is known. */
+  #patch(bytes: Buffer, at: number, bucket: number, epoch: number): void {
+    const from = this.#changed.offsetOf(bucket);
+    if (from !== undefined) {
+      this.#changed.bytes.copy(bytes, at, from, from + bucketSize);
+      return;
+    }
+    const head = present(this.#mirrored().head(bucket), 'the head that a put gave');
+    if (bucketDamage(bytes, at) !== undefined || (newestSlot(bytes, at)?.epoch ?? 0) > epoch)
+      bytes.fill(0, at, at + bucketSize);
+    writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, epoch)), { ...head, epoch });
   }
 
   async #startResize(): Promise<void> {
@@ -378,14 +395,16 @@ export class Table {
       const count = Math.min(resizeStepCount, chunkEnd - bucket);
       const bytes = Buffer.allocUnsafe(count * bucketSize);
       await this.#blob.read(tableBytes(bucket), bytes);
-      this.#mirror?.overlay(bucket, bytes);
-      for (let at = 0; at < bytes.length; at += bucketSize) this.#reset(bytes, at, epoch);
+      for (let index = 0; index < count; index++) {
+        this.#mend(bytes, index * bucketSize, bucket + index, epoch);
+        this.#reset(bytes, index * bucketSize, epoch);
+      }
       const copies: readonly DiskWrite[] = [
         { offset: tableBytes(bucket), bytes },
         { offset: tableBytes(this.#size + bucket), bytes },
       ];
       await this.#blob.writeMany(copies);
-      this.#mirror?.patch(bucket, bytes, 0, bytes.length);
+      this.#mirror?.resetCounts(bucket, bucket + count);
     }
     if (chunkEnd < this.#size) {
       this.#progress = chunkEnd;
@@ -394,7 +413,15 @@ export class Table {
     this.#size *= 2;
     this.#digestsNext?.double();
     this.#progress = undefined;
-    this.#mirror = this.#mirror?.doubled();
+  }
+
+  /** A bucket of the file that is not what the mirror knows of it begins anew, so that no rot is copied. */
+  #mend(bytes: Buffer, at: number, bucket: number, epoch: number): void {
+    if (this.#mirror?.has(this.#windowOf(bucket)) !== true) return;
+    const head = this.#mirror.head(bucket);
+    if (bucketDamage(bytes, at) === undefined && isSamePlace(newestSlot(bytes, at), head)) return;
+    bytes.fill(0, at, at + bucketSize);
+    if (head !== undefined) writeSlot(bytes, slotOffset(at, 0), { ...head, epoch });
   }
 
   /** Starts the bucket's count anew in the epoch's slot. A damaged bucket is carried over as it is: reads report it. */
@@ -409,10 +436,12 @@ export class Table {
     writeSlot(bytes, slotOffset(at, slotForEpoch(bytes, at, epoch)), { ...head, epoch, added: 0 });
   }
 
-  #checkRoom(missing: readonly number[], limit: number): void {
-    const changed = this.#changed.count;
-    if (changed + missing.length <= limit) return;
-    const wanted = new Set(missing).size;
+  #checkRoom(buckets: readonly number[], limit: number): void {
+    const changed = this.changedCount;
+    if (changed + buckets.length <= limit) return;
+    const isChanged = (bucket: number): boolean =>
+      this.#changed.has(bucket) || this.#mirror?.isChanged(bucket) === true;
+    const wanted = new Set(buckets.filter((bucket) => !isChanged(bucket))).size;
     if (changed + wanted <= limit) return;
     throw new FreezerError('sync-required', `${limit} changed buckets are in memory (tableChangesMax): sync first`, {
       retriable: true,
@@ -425,8 +454,8 @@ export class Table {
     return bucketError(this.#blob.path, bucket, bytes, at);
   }
 
-  #loaded(bucket: number): number {
-    return present(this.#changed.offsetOf(bucket), 'a loaded bucket');
+  #mirrored(): TableMirror {
+    return present(this.#mirror, 'the mirror of a bucket in memory');
   }
 }
 

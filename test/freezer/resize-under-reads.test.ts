@@ -7,9 +7,7 @@ import { crc32c } from '../../src/codec/crc32c.ts';
 import { Freezer } from '../../src/freezer/freezer.ts';
 import { HeadDigests } from '../../src/freezer/head-digests.ts';
 import { Table, tableBytes } from '../../src/freezer/table.ts';
-import { bucketSize } from '../../src/freezer/table-entry.ts';
 import { tableFile } from '../../src/freezer/table-file.ts';
-import { mirrorBytesMax } from '../../src/freezer/table-mirror.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 import { key, namedSettings } from './named-keys.ts';
 
@@ -53,11 +51,12 @@ for (const fault of ['eio', 'enospc'] as const) {
 
 test('a read goes on while the table outgrows its mirror', async () => {
   const disk = new SimulatedDisk();
-  const size = 2 ** Math.floor(Math.log2(mirrorBytesMax / bucketSize));
+  const size = 8192;
   const blob = await createBlob(disk, 'table', 'large');
   await blob.truncate(tableBytes(size * 2));
   const chunk = 64;
-  const doubling = new Table(blob, { resizeFrequency: 4, resizeChunkSize: chunk, changesMax: 16 }, size, {
+  const settings = { resizeFrequency: 4, resizeChunkSize: chunk, changesMax: 16, mirrorBytesMax: size * 9 };
+  const doubling = new Table(blob, settings, size, {
     resizeProgress: size - chunk,
     resizable: 0,
     initialSize: size,

@@ -10,12 +10,17 @@ test('many buckets of a large table are loaded a part at a time, and no window t
   const size = 2 ** 20;
   const blob = await createBlob(disk, 'table', 'large');
   await blob.truncate(tableBytes(size));
-  const table = new Table(blob, { resizeFrequency: 4, resizeChunkSize: 64, changesMax: size }, size, {
-    resizeProgress: undefined,
-    resizable: 0,
-    initialSize: size,
-    digests: HeadDigests.ofEmpty(size),
-  });
+  const table = new Table(
+    blob,
+    { resizeFrequency: 4, resizeChunkSize: 64, changesMax: size, mirrorBytesMax: 0 },
+    size,
+    {
+      resizeProgress: undefined,
+      resizable: 0,
+      initialSize: size,
+      digests: HeadDigests.ofEmpty(size),
+    },
+  );
   // Buckets as keys come: each one is in another window than the one before, and two are in each.
   const buckets = Array.from(
     { length: 20_000 },
