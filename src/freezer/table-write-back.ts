@@ -57,14 +57,28 @@ export function* windowsOf(order: Uint32Array): Generator<readonly Window[]> {
   if (group.length > 0) yield group;
 }
 
-/** The writes of a group: whole stretches where they are dense, buckets where they are not. */
+/** Bytes that the pieces of any group take. */
+export const groupBytesMax = groupCount * windowBucketCount * bucketSize;
+
+/**
+ * The writes of a group: whole stretches where they are dense, buckets where they are not. They lie in `memory`, which has
+ * `groupBytesMax` or the size of the file, and is good for the next group when they are done.
+ */
 export async function windowWrites(
   blob: Blob,
   patch: PatchBucket,
   tableSize: number,
   group: readonly Window[],
+  memory: Buffer,
 ): Promise<readonly DiskWrite[]> {
-  const pieces = group.flatMap((window) => (window.length >= denseCount ? [stretchOf(blob, window)] : singles(window)));
+  let used = 0;
+  const pieces = group
+    .flatMap((window) => piecesOf(window, blob.size))
+    .map(({ offset, size, buckets }): Piece => {
+      const into = memory.subarray(used, used + size);
+      used += size;
+      return { offset, into, buckets };
+    });
   await blob.readMany(pieces);
   return pieces.map(({ offset, into, buckets }) => {
     for (const bucket of buckets)
@@ -73,17 +87,20 @@ export async function windowWrites(
   });
 }
 
-function stretchOf(blob: Blob, buckets: Window): Piece {
-  const offset = windowNumber(present(buckets[0], 'a bucket')) * windowBucketCount * bucketSize;
-  return { offset, into: Buffer.allocUnsafe(Math.min(windowBucketCount * bucketSize, blob.size - offset)), buckets };
-}
-
-function singles(window: Window): readonly Piece[] {
-  return Array.from(window, (bucket, index) => ({
-    offset: bucket * bucketSize,
-    into: Buffer.allocUnsafe(bucketSize),
-    buckets: window.subarray(index, index + 1),
-  }));
+/** Where the pieces of a window lie in a file of so many bytes. */
+function piecesOf(
+  window: Window,
+  fileSize: number,
+): readonly { readonly offset: number; readonly size: number; readonly buckets: Uint32Array }[] {
+  if (window.length < denseCount) {
+    return Array.from(window, (bucket, index) => ({
+      offset: bucket * bucketSize,
+      size: bucketSize,
+      buckets: window.subarray(index, index + 1),
+    }));
+  }
+  const offset = windowNumber(present(window[0], 'a bucket')) * windowBucketCount * bucketSize;
+  return [{ offset, size: Math.min(windowBucketCount * bucketSize, fileSize - offset), buckets: window }];
 }
 
 function windowNumber(bucket: number): number {

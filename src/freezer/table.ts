@@ -36,7 +36,7 @@ import {
   writeSlot,
 } from './table-entry.ts';
 import { type Head, TableMirror } from './table-mirror.ts';
-import { orderedBuckets, type PatchBucket, windowsOf, windowWrites } from './table-write-back.ts';
+import { groupBytesMax, orderedBuckets, type PatchBucket, windowsOf, windowWrites } from './table-write-back.ts';
 
 export interface TableSettings {
   readonly resizeFrequency: number;
@@ -357,9 +357,11 @@ export class Table {
     const changed = new Uint32Array(loaded.length + mirrored.length);
     changed.set(loaded);
     changed.set(mirrored, loaded.length);
+    if (changed.length === 0) return;
+    const memory = Buffer.allocUnsafe(Math.min(groupBytesMax, this.#blob.size));
     const patch: PatchBucket = (bytes, at, bucket) => this.#patch(bytes, at, bucket, epoch);
     for (const group of windowsOf(orderedBuckets(changed, this.#progress ?? 0, this.#size))) {
-      const writes = await windowWrites(this.#blob, patch, this.#size, group);
+      const writes = await windowWrites(this.#blob, patch, this.#size, group, memory);
       await this.#blob.writeMany(writes);
     }
     for (const bucket of loaded) {
@@ -391,9 +393,10 @@ export class Table {
   /** Copies one chunk of buckets to the new half, both copies with a fresh count. */
   async #advance(epoch: number, progress: number): Promise<void> {
     const chunkEnd = Math.min(progress + this.#settings.resizeChunkSize, this.#size);
+    const memory = Buffer.allocUnsafe(Math.min(resizeStepCount, chunkEnd - progress) * bucketSize);
     for (let bucket = progress; bucket < chunkEnd; bucket += resizeStepCount) {
       const count = Math.min(resizeStepCount, chunkEnd - bucket);
-      const bytes = Buffer.allocUnsafe(count * bucketSize);
+      const bytes = memory.subarray(0, count * bucketSize);
       await this.#blob.read(tableBytes(bucket), bytes);
       for (let index = 0; index < count; index++) {
         this.#mend(bytes, index * bucketSize, bucket + index, epoch);
