@@ -81,7 +81,7 @@ async function measureOne(contender: ContenderName, inputs: Inputs, parent: stri
     const { warmCount, coldCount, coldMemoryMiB } = inputs;
     const counts = { warmCount, coldCount, coldMemoryMiB };
     const request: EngineRunRequest = { contender, directory, ...size, syncMs, ...counts };
-    return await runChild<EngineRun>(runProgram, request, [youngGeneration]);
+    return await runChild<EngineRun>(runProgram, request, [youngGeneration, '--expose-gc']);
   } finally {
     await fs.rm(directory, { recursive: true, force: true });
   }

@@ -22,7 +22,7 @@ export const engineUsage = `engine: the freezer beside LevelDB, LMDB, SQLite and
   --batch N        records that become durable together (1,000)
   --sync-ms N      milliseconds between two syncs of the freezer (1,000)
   --gets N         gets of random keys in each of three ways, page cache warm (100,000); 0 for none
-  --cold-gets N    the same with the page cache emptied before, which takes root (2,000); 0 for none
+  --cold-gets N    the same with the page cache emptied before, which takes root (500); 0 for none
   --memory MIB     memory for the process and its page cache during cold gets, by a control group, which takes root
                    (512 where the records take more, so that data is larger than memory); 0 for no limit
   --runs N         runs of each contender; the table shows medians (3; with --growth 1)
@@ -40,7 +40,7 @@ const flags = {
   batch: { type: 'string', default: '1000' },
   'sync-ms': { type: 'string', default: '1000' },
   gets: { type: 'string', default: '100000' },
-  'cold-gets': { type: 'string', default: '2000' },
+  'cold-gets': { type: 'string', default: '500' },
   memory: { type: 'string', default: '' },
   runs: { type: 'string', default: '' },
   only: { type: 'string', default: '' },
