@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { parseCursor } from './cursor-text.ts';
 import {
@@ -126,6 +127,49 @@ export function encodeReply(reply: Reply): ReplyWire {
   };
 }
 
+/**
+ * The JSON of a reply, in bytes, as that of `encodeReply` but for the order of fields.
+ *
+ * Base64 needs no escaping and is most of it. Each value goes to its place in the one memory that is sent; a text of all of
+ * them would be looked through, measured and copied several times on its way.
+ */
+export function replyBytes({ id, part, last, results, error }: Reply): Buffer {
+  const head = `${opened(JSON.stringify({ v: protocolVersion, id, part, last }))},"results":[`;
+  const tail = error === undefined ? ']}' : `],"error":${JSON.stringify(error)}}`;
+  const facts = results.map((result) => JSON.stringify(encodeResult({ ...result, value: undefined })));
+  let size = Buffer.byteLength(head) + Buffer.byteLength(tail) + Math.max(0, results.length - 1);
+  for (const [index, { value }] of results.entries()) {
+    size += Buffer.byteLength(facts[index] ?? '');
+    if (value !== undefined) size += valueField.length + base64Size(value.length) + 1;
+  }
+  const into = Buffer.allocUnsafe(size);
+  let at = into.write(head);
+  for (const [index, { value }] of results.entries()) {
+    if (index > 0) at += into.write(',', at, 'latin1');
+    const fact = facts[index] ?? '';
+    if (value === undefined) at += into.write(fact, at);
+    else {
+      at += into.write(`${opened(fact)}${valueField}`, at);
+      at += into.write(encodeBase64(value), at, 'latin1');
+      at += into.write('"}', at, 'latin1');
+    }
+  }
+  at += into.write(tail, at);
+  assert(at === size, 'a reply of the size that was reckoned');
+  return into;
+}
+
+const valueField = ',"value":"';
+
+/** The JSON of an object, to which a field is to be added. */
+function opened(text: string): string {
+  return text.slice(0, -1);
+}
+
+function base64Size(size: number): number {
+  return Math.ceil(size / 3) * 4;
+}
+
 /** The reply in a parsed message. Errors: ProtocolError. */
 export function decodeReply(value: unknown): Reply {
   const message = readMessage(value);
@@ -140,18 +184,19 @@ export function decodeReply(value: unknown): Reply {
   };
 }
 
+/** Field by field, in the order of the contract: an object literal with a spread a field takes several times as long. */
 function encodeResult(result: LookupResult): ResultWire {
-  const { key, cursor, outcome, value, size, time, put, error } = result;
-  return {
-    ...(key === undefined ? {} : { key }),
-    ...(cursor === undefined ? {} : { cursor }),
-    outcome,
-    ...(value === undefined ? {} : { value: encodeBase64(value) }),
-    ...(size === undefined ? {} : { size }),
-    ...(time === undefined ? {} : { time }),
-    ...(put === undefined ? {} : { put }),
-    ...(error === undefined ? {} : { error }),
-  };
+  const { key, cursor, value, size, time, put, error } = result;
+  const wire: { -readonly [Name in keyof ResultWire]?: ResultWire[Name] } = {};
+  if (key !== undefined) wire.key = key;
+  if (cursor !== undefined) wire.cursor = cursor;
+  wire.outcome = result.outcome;
+  if (value !== undefined) wire.value = encodeBase64(value);
+  if (size !== undefined) wire.size = size;
+  if (time !== undefined) wire.time = time;
+  if (put !== undefined) wire.put = put;
+  if (error !== undefined) wire.error = error;
+  return wire as ResultWire;
 }
 
 function decodeResult(value: unknown, index: number): LookupResult {
@@ -178,6 +223,6 @@ function decodeValue(result: JsonObject, path: string): Buffer | undefined {
 }
 
 function approximateBytes(result: LookupResult): number {
-  // A key of control characters takes six bytes a character; base64 takes four bytes for three.
-  return resultOverheadBytes + (result.key?.length ?? 0) * 6 + Math.ceil((result.value?.length ?? 0) / 3) * 4;
+  // A key of control characters takes six bytes a character.
+  return resultOverheadBytes + (result.key?.length ?? 0) * 6 + base64Size(result.value?.length ?? 0);
 }

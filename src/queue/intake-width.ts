@@ -17,12 +17,16 @@ const weight = 1 / 16;
 /**
  * How many jobs a worker may have in hand: few when it was idle, then more and more, as many as it is allowed of small
  * jobs and fewer of large ones.
+ *
+ * Idle is a worker that has nothing in hand and found the queue empty. To have nothing in hand for a moment is not: a
+ * commit settles all jobs at once, each of which brings the next one with its completion while the width allows it.
  */
 export class IntakeWidth {
   readonly #limits: WidthLimits;
   readonly #apply: (count: number) => void;
   #ramp = firstCount;
   #inHandCount = 0;
+  #foundEmpty = true;
   #meanBytes = 0;
   #width: number;
 
@@ -40,6 +44,7 @@ export class IntakeWidth {
   /** A job of this size was fetched. */
   fetched(bytes: number): void {
     this.#inHandCount += 1;
+    this.#foundEmpty = false;
     this.#meanBytes += (bytes - this.#meanBytes) * (this.#meanBytes === 0 ? 1 : weight);
     this.#ramp = Math.min(this.#ramp + growth, this.#limits.countMax);
     this.#adapt();
@@ -48,7 +53,17 @@ export class IntakeWidth {
   /** A job is out of hand. */
   settled(): void {
     this.#inHandCount -= 1;
-    if (this.#inHandCount > 0) return;
+    this.#narrow();
+  }
+
+  /** A fetch found no job. */
+  drained(): void {
+    this.#foundEmpty = true;
+    this.#narrow();
+  }
+
+  #narrow(): void {
+    if (this.#inHandCount > 0 || !this.#foundEmpty) return;
     this.#ramp = firstCount;
     this.#adapt();
   }

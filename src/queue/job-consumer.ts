@@ -82,6 +82,7 @@ export class JobConsumer {
       resume: async (): Promise<void> => (this.#started ? this.#worker.resume() : undefined),
     };
     this.intake = new Intake(pausable, deps);
+    this.#worker.on('drained', () => width.drained());
     this.#worker.on('error', (error) => this.#report(error));
     this.#worker.unsettled = (job, error) => void this.#restore(job, error);
     this.#worker.on('stalled', () => this.#deps.observer.jobStalled());

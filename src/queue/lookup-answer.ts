@@ -2,7 +2,7 @@
  * Finds the answers to one lookup, within its deadline and within limits of memory.
  *
  * Questions go to the shard in slices; each slice is cut so that what it is expected to bring stays small, after the
- * mean size of what the slices before it brought.
+ * mean size of what the slices before it brought: those of this lookup, or else of others.
  */
 import type { Clock } from '../base/clock.ts';
 import { yieldToLoop } from '../base/yield.ts';
@@ -15,6 +15,7 @@ import type { Answer, FoundRecord, Question } from '../shard/lookup.ts';
 import { versionLabel } from './put-id.ts';
 import type { ReadGate } from './read-gate.ts';
 import type { ShardPort } from './shard-port.ts';
+import type { SliceSizes } from './slice-sizes.ts';
 import type { ThrottledLog } from './throttled-log.ts';
 import { within } from './within.ts';
 
@@ -25,12 +26,9 @@ export interface AnswerDeps {
   readonly log: ThrottledLog;
   /** Shared by all lookups in hand: held from reading a slice until what came of it is sent. */
   readonly gate: ReadGate;
+  /** Shared by all lookups. */
+  readonly sizes: SliceSizes;
 }
-
-/** Of the first slice, before anything is known about sizes. */
-const sliceCountFirst = 16;
-const sliceCountMax = 256;
-const sliceBytesAim = 4_194_304;
 
 type Asked = RecordKey | LookupCursor;
 
@@ -50,21 +48,22 @@ export async function* answerLookup(
 ): AsyncGenerator<readonly LookupResult[]> {
   const asked: readonly Asked[] = [...job.keys, ...job.cursors];
   const context = { shard, values: job.values, budget: { bytesLeft: deps.limits.replyBytesMax } };
+  const { sizes } = deps;
   let readBytes = 0;
-  let meanBytes = sliceBytesAim / sliceCountFirst;
+  let meanBytes: number | undefined;
   for (let start = 0; start < asked.length; ) {
-    const count = Math.min(Math.max(Math.floor(sliceBytesAim / meanBytes), 1), sliceCountMax);
-    const slice = asked.slice(start, start + count);
+    const slice = asked.slice(start, start + sizes.countFor(meanBytes));
     const isFull = job.values && readBytes >= deps.limits.replyBytesMax;
     await deps.gate.enter();
     try {
       const ours = slice.filter((question) => isOurs(question, shard));
       const found = isFull ? 'too-large' : await askShard(ours, deadlineMs, deps);
-      yield resultsOf(slice, ours, found, context);
+      yield resultsOf(slice, found, context);
       if (typeof found !== 'string') {
         for (const answer of found)
           if (answer.kind === 'corrupt') deps.log.warn({ error: answer.error }, 'record-corrupt');
         meanBytes = meanBytesOf(found);
+        sizes.note(meanBytes);
         readBytes += meanBytes * found.length;
       }
     } finally {
@@ -83,18 +82,13 @@ async function askShard(slice: readonly Asked[], deadlineMs: number, deps: Answe
   return (await within(deps.clock, leftMs, answered)) ?? 'expired';
 }
 
-function resultsOf(
-  slice: readonly Asked[],
-  ours: readonly Asked[],
-  found: Sliced,
-  context: ResultContext,
-): readonly LookupResult[] {
-  const answers = new Map<Asked, Answer | undefined>();
-  if (typeof found !== 'string') for (const [index, question] of ours.entries()) answers.set(question, found[index]);
+function resultsOf(slice: readonly Asked[], found: Sliced, context: ResultContext): readonly LookupResult[] {
+  let at = 0;
   return slice.map((question) => {
     if (!isOurs(question, context.shard)) return wrongShard(question, context.shard);
     if (typeof found === 'string') return { ...echo(question), outcome: found };
-    return resultOf(question, answers.get(question), context);
+    // Those of this shard were asked in the order of the slice.
+    return resultOf(question, found[at++], context);
   });
 }
 

@@ -10,11 +10,11 @@ import { decodeLookupJob, type LookupJob, lookupDeadlineMs } from '../protocol/l
 import { jobNames } from '../protocol/names.ts';
 import { ProtocolError, type WireError } from '../protocol/protocol-error.ts';
 import {
-  encodeReply,
   type LookupOutcome,
   type LookupResult,
   type Reply,
   refusalReply,
+  replyBytes,
   replyParts,
 } from '../protocol/reply.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
@@ -26,6 +26,7 @@ import { guardedObserver } from './queue-observer.ts';
 import { ReadGate } from './read-gate.ts';
 import type { ReplySender } from './reply-sender.ts';
 import type { ShardPort } from './shard-port.ts';
+import { SliceSizes } from './slice-sizes.ts';
 
 export interface LookupDeps extends ConsumerDeps {
   readonly shard: ShardPort;
@@ -46,6 +47,7 @@ export class LookupConsumer {
   readonly #deps: LookupDeps;
   readonly #consumer: JobConsumer;
   readonly #gate = new ReadGate(slicesMax);
+  readonly #sizes = new SliceSizes();
 
   constructor(settings: LookupSettings, deps: LookupDeps) {
     this.#settings = settings;
@@ -93,7 +95,7 @@ export class LookupConsumer {
     if (!(await replies.isAlive(lookup.replyTo))) {
       return this.#refuse(job, { code: 'unknown-client', message: 'replyTo: no such client lives' }, undefined);
     }
-    const deps = { shard, clock, log, limits: this.#settings.limits, gate: this.#gate };
+    const deps = { shard, clock, log, limits: this.#settings.limits, gate: this.#gate, sizes: this.#sizes };
     const counts = new Map<LookupOutcome, number>();
     const progress: ReplyProgress = { part: 0, results: [] };
     for await (const results of answerLookup(lookup, deadlineMs, this.#settings.shard, deps)) {
@@ -122,7 +124,7 @@ export class LookupConsumer {
 
   #send(lookup: LookupJob, deadlineMs: number, parts: readonly Reply[]): Promise<boolean> {
     const timeoutMs = Math.max(deadlineMs - this.#deps.clock.wallMs(), deliveryTimeoutMinMs);
-    const messages = parts.map(encodeReply);
+    const messages = parts.map(replyBytes);
     return this.#deps.replies.send(lookup.replyTo, { name: jobNames.reply, messages }, timeoutMs);
   }
 
@@ -131,7 +133,7 @@ export class LookupConsumer {
     this.#deps.log.warn({ code: error.code, reason: error.message }, 'lookup-refused');
     this.#deps.logger.debug({ job: shownJobId(job.id), code: error.code }, 'lookup-refused-job');
     if (address !== undefined) {
-      const messages = [encodeReply(refusalReply(address.id, error))];
+      const messages = [replyBytes(refusalReply(address.id, error))];
       await this.#deps.replies.send(address.replyTo, { name: jobNames.reply, messages }, deliveryTimeoutMinMs);
     }
     await this.#consumer.fail(job, error);

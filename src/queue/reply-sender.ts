@@ -1,4 +1,3 @@
-import { Queue } from 'bullmq';
 import type { Clock } from '../base/clock.ts';
 import { clientTtlMs, replyListCountMax, replyListTtlMs } from '../protocol/lifetimes.ts';
 import {
@@ -10,6 +9,7 @@ import {
   replyQueueName,
 } from '../protocol/names.ts';
 import type { ReplyTo } from '../protocol/reply-address.ts';
+import { BytesQueue } from './bytes-queue.ts';
 import type { RedisConnection } from './connection.ts';
 import { guardedObserver, type QueueObserver } from './queue-observer.ts';
 import type { ThrottledLog } from './throttled-log.ts';
@@ -34,7 +34,8 @@ export interface ReplyDeps {
 /** A message and the name of the BullMQ job that it travels in. */
 export interface OutgoingReply {
   readonly name: string;
-  readonly messages: readonly object[];
+  /** A Buffer is a message that is JSON already. */
+  readonly messages: readonly (object | Buffer)[];
 }
 
 const jobsPerCall = 8;
@@ -61,7 +62,7 @@ return 1`;
 export class ReplySender {
   readonly #settings: ReplySettings;
   readonly #deps: ReplyDeps;
-  readonly #queues = new Map<ClientId, Queue>();
+  readonly #queues = new Map<ClientId, BytesQueue>();
   readonly #aliveUntilMs = new Map<ClientId, number>();
 
   constructor(settings: ReplySettings, deps: ReplyDeps) {
@@ -130,16 +131,16 @@ export class ReplySender {
     return true;
   }
 
-  async #push(list: ClientId, messages: readonly object[]): Promise<boolean> {
+  async #push(list: ClientId, messages: OutgoingReply['messages']): Promise<boolean> {
     const key = replyListKey(this.#settings.archive, list);
-    const texts = messages.map((message) => JSON.stringify(message));
+    const texts = messages.map((message) => (Buffer.isBuffer(message) ? message : JSON.stringify(message)));
     const pushed = await this.#deps.connection.eval(pushScript, 1, key, replyListCountMax, replyListTtlMs, ...texts);
     if (pushed === 1) return true;
     this.#deps.observer.replyDropped('list-full', messages.length);
     return false;
   }
 
-  #queueOf(client: ClientId): Queue {
+  #queueOf(client: ClientId): BytesQueue {
     const open = this.#queues.get(client) ?? this.#openQueue(client);
     // A Map keeps the order of insertion: the first one is the least recently used.
     this.#queues.delete(client);
@@ -148,8 +149,8 @@ export class ReplySender {
     return open;
   }
 
-  #openQueue(client: ClientId): Queue {
-    const queue = new Queue(replyQueueName(this.#settings.archive, client), {
+  #openQueue(client: ClientId): BytesQueue {
+    const queue = new BytesQueue(replyQueueName(this.#settings.archive, client), {
       connection: this.#deps.connection,
       prefix: queuePrefix,
       streams: { events: { maxLen: this.#settings.eventsMax } },

@@ -4,6 +4,7 @@ import type { ProtocolLimits } from '../protocol/limits.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { addressOf, type ReplyAddress } from '../protocol/reply-address.ts';
 import { checkJobFields } from './job-fields.ts';
+import { keepRepliesWhole } from './whole-replies.ts';
 
 /** Why a job's data was not looked at. */
 export interface DataRefusal {
@@ -42,6 +43,7 @@ export class SafeWorker extends Worker<unknown, void> {
 
   constructor(queue: string, work: JobWork, limits: ProtocolLimits, options: WorkerOptions) {
     super(queue, (job, token) => work(job, token ?? ''), { ...options, autorun: false });
+    keepRepliesWhole(this.getBackend());
     this.#limits = limits;
   }
 

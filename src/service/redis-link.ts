@@ -8,6 +8,7 @@ import {
   type RedisConnection,
   type RedisSettings,
 } from '../queue/connection.ts';
+import { gatherWrites } from '../queue/gathered-writes.ts';
 import { type RedisFacts, type RedisWarning, readRedisFacts, redisWarnings } from '../queue/redis-check.ts';
 import { troubleOf } from '../queue/redis-trouble.ts';
 import type { ThrottledLog } from '../queue/throttled-log.ts';
@@ -56,7 +57,7 @@ export class RedisLink {
 
   /** A further connection; its errors go to the log. The caller closes it. */
   open(name: string): RedisConnection {
-    const connection = openConnection(redisSettings(this.#config), name);
+    const connection = gatherWrites(openConnection(redisSettings(this.#config), name));
     connection.on('error', (error) => this.#deps.log.warn({ trouble: troubleOf(error), error }, 'redis-connection'));
     return connection;
   }

@@ -97,7 +97,7 @@ export class LookupDesk {
     open: readonly number[],
     answers: (Answer | undefined)[],
   ): Promise<number[]> {
-    const asked = open.flatMap((index) => questions[index] ?? []);
+    const asked = open.length === questions.length ? questions : open.flatMap((index) => questions[index] ?? []);
     const replies = await this.#replies(asked);
     const again: number[] = [];
     for (const [at, index] of open.entries()) {
@@ -144,28 +144,12 @@ export class LookupDesk {
     for (const [at, index] of places.entries()) {
       const question = asked[index];
       const lookup = found[at];
-      if (question !== undefined && lookup !== undefined) replies[index] = await this.#reply(store, question, lookup);
+      if (question === undefined || lookup === undefined) continue;
+      const reply = replyOf(store, question, lookup);
+      // Most need nothing more: a promise each would cost more than the answer.
+      replies[index] = reply instanceof Promise ? await reply : reply;
     }
     return asked.map((_, index) => replies[index] ?? 'again');
-  }
-
-  async #reply(store: Store, question: Question, lookup: Lookup<Envelope>): Promise<Reply> {
-    switch (lookup.kind) {
-      case 'missing':
-        return lookup;
-      case 'failed':
-        return 'cursor' in question ? failedCursor(store, question.cursor, lookup.error) : failed(lookup.error);
-      case 'found':
-        break;
-      default:
-        return unreachable(lookup);
-    }
-    const answer = foundRecord(lookup.value, lookup.cursor);
-    if ('cursor' in question) return cursorAnswer(store, answer, lookup.cursor);
-    if (answer.key !== question.key) return { kind: 'corrupt', error: otherKey(lookup.cursor) };
-    if (liesBelow(lookup.cursor, store.freezer.committed)) return answer;
-    if (store.freezer.poisoned !== undefined) return newestCommitted(store, question);
-    return { kind: 'uncommitted', store, answer, at: lookup.cursor };
   }
 
   /** Waits until the record is committed; false when its instance was given up before. */
@@ -177,6 +161,25 @@ export class LookupDesk {
       await raised;
     }
   }
+}
+
+function replyOf(store: Store, question: Question, lookup: Lookup<Envelope>): Reply | Promise<Reply> {
+  switch (lookup.kind) {
+    case 'missing':
+      return lookup;
+    case 'failed':
+      return 'cursor' in question ? failedCursor(store, question.cursor, lookup.error) : failed(lookup.error);
+    case 'found':
+      break;
+    default:
+      return unreachable(lookup);
+  }
+  const answer = foundRecord(lookup.value, lookup.cursor);
+  if ('cursor' in question) return cursorAnswer(store, answer, lookup.cursor);
+  if (answer.key !== question.key) return { kind: 'corrupt', error: otherKey(lookup.cursor) };
+  if (liesBelow(lookup.cursor, store.freezer.committed)) return answer;
+  if (store.freezer.poisoned !== undefined) return newestCommitted(store, question);
+  return { kind: 'uncommitted', store, answer, at: lookup.cursor };
 }
 
 function identifierOf(question: Question, store: Store): Identifier | Error {

@@ -3,7 +3,7 @@ import { type Cursor, encodeCursor } from '../freezer/cursor.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { envelopeHeadSize, keyBytesLimit, putIdBytesMax } from './envelope.ts';
 import type { RecordPlan } from './put-plan.ts';
-import type { PutRequest, PutResult } from './put-request.ts';
+import type { PutOutcome, PutRecordResult, PutRequest, PutResult } from './put-request.ts';
 import { ShardError } from './shard-error.ts';
 
 /** Largest payload that the engine's files can take, with much room to spare. */
@@ -63,16 +63,12 @@ export class PendingPut {
 
   /** Whether all records that its outcome rests on lie below `committed`. */
   isCovered(committed: JournalEnd): boolean {
-    this.#last ??= this.#cursors().reduce((last, cursor) => (isBehind(cursor, last) ? cursor : last));
+    this.#last ??= lastOf(this.#planned());
     return liesBelow(this.#last, committed);
   }
 
   settle(commit: number): void {
-    const cursors = this.#cursors();
-    const records = (this.#plans ?? []).map(({ outcome }, index) => ({
-      cursor: encodeCursor(cursorAt(cursors, index)),
-      outcome,
-    }));
+    const records = this.#planned().map(({ outcome, on }) => new DurableRecord(outcome, cursorOf(on)));
     this.#resolve({ commit, records });
   }
 
@@ -80,13 +76,40 @@ export class PendingPut {
     this.#reject(error);
   }
 
-  #cursors(): readonly Cursor[] {
+  #planned(): readonly RecordPlan[] {
     assert(this.#plans !== undefined, 'the put was appended');
-    return this.#plans.map(({ on }) => {
-      assert(on.cursor !== undefined, 'a staged record was appended');
-      return on.cursor;
-    });
+    return this.#plans;
   }
+}
+
+/** A record of a put that is durable. Its cursor is encoded when somebody wants it: most puts ask for no receipt. */
+class DurableRecord implements PutRecordResult {
+  readonly outcome: PutOutcome;
+  readonly #at: Cursor;
+
+  constructor(outcome: PutOutcome, at: Cursor) {
+    this.outcome = outcome;
+    this.#at = at;
+  }
+
+  get cursor(): Buffer {
+    return encodeCursor(this.#at);
+  }
+}
+
+function lastOf(plans: readonly RecordPlan[]): Cursor {
+  let last: Cursor | undefined;
+  for (const { on } of plans) {
+    const cursor = cursorOf(on);
+    if (last === undefined || isBehind(cursor, last)) last = cursor;
+  }
+  assert(last !== undefined, 'a put has a record');
+  return last;
+}
+
+function cursorOf({ cursor }: RecordPlan['on']): Cursor {
+  assert(cursor !== undefined, 'a staged record was appended');
+  return cursor;
 }
 
 /** Whether a record lies wholly below an end of the journals. */
@@ -124,10 +147,4 @@ function limit(name: string, found: number, max: number, record?: number): void 
   throw new ShardError('limit-exceeded', `${where}${found} ${name}, at most ${max}`, {
     details: { limit: name, found, max, record },
   });
-}
-
-function cursorAt(cursors: readonly Cursor[], index: number): Cursor {
-  const cursor = cursors[index];
-  assert(cursor !== undefined, 'one cursor a record');
-  return cursor;
 }

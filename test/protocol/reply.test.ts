@@ -7,6 +7,7 @@ import {
   type LookupResult,
   partBytes,
   refusalReply,
+  replyBytes,
   replyParts,
 } from '../../src/protocol/reply.ts';
 import { decodeReplyMessage } from '../../src/protocol/reply-message.ts';
@@ -33,6 +34,24 @@ describe('a reply', () => {
     const invalid: LookupResult = { ...found, key: undefined, outcome: 'invalid', value: undefined, error };
     const reply = { id: 'q', part: 2, last: false, results: [found, invalid], error: undefined };
     assert.deepEqual(decodeReply(overTheWire(encodeReply(reply))), reply);
+  });
+
+  it('says the same as bytes', () => {
+    const error = { code: 'wrong-cursor', message: 'a "quote"' };
+    const named = { key: 'Straße "17"\n', outcome: 'found', value: Buffer.from([0xff, 0, 0xfe]), size: 3 } as const;
+    const results: LookupResult[] = [
+      found,
+      named,
+      { ...named, value: Buffer.alloc(0) },
+      { cursor, outcome: 'invalid', error },
+      { key: '', outcome: 'missing' },
+    ];
+    for (const reply of [
+      { id: 'q', part: 2, last: false, results },
+      { id: '"', part: 0, last: true, results: [] },
+      refusalReply('q', error),
+    ])
+      assert.deepEqual(JSON.parse(replyBytes(reply).toString()), overTheWire(encodeReply(reply)));
   });
 
   it('may be the refusal of a whole lookup', () => {

@@ -26,13 +26,28 @@ test('large jobs are held in smaller numbers, but never in too small ones', () =
   assert.equal(width.width, 256);
 });
 
-test('a worker that has nothing in hand is narrow again', () => {
+test('a worker that has nothing in hand and finds nothing is narrow again, whichever it learns first', () => {
+  for (const drainedFirst of [false, true]) {
+    const { width, told } = widthFor(256);
+    for (let job = 0; job < 100; job++) width.fetched(1000);
+    if (drainedFirst) width.drained();
+    for (let job = 0; job < 99; job++) width.settled();
+    assert.equal(width.width, 256);
+    width.settled();
+    if (!drainedFirst) width.drained();
+    assert.deepEqual([width.width, told.at(-1)], [16, 16]);
+  }
+});
+
+test('a commit that settles all jobs in hand does not make a busy worker narrow', () => {
   const { width, told } = widthFor(256);
   for (let job = 0; job < 100; job++) width.fetched(1000);
-  for (let job = 0; job < 99; job++) width.settled();
+  width.drained();
+  width.fetched(1000);
+  for (let job = 0; job < 101; job++) width.settled();
   assert.equal(width.width, 256);
-  width.settled();
-  assert.deepEqual([width.width, told.at(-1)], [16, 16]);
+  for (let job = 0; job < 101; job++) width.fetched(1000);
+  assert.equal(told.at(-1), 256);
 });
 
 test('a limit below the first width holds from the beginning', () => {

@@ -156,6 +156,27 @@ suite('lookup consumer', () => {
     await small.close();
   });
 
+  test('reads a lookup of small values at once, when others brought small values before', async () => {
+    const keys = Array.from({ length: 100 }, (_, index) => `k${index}`);
+    for (const key of keys) await archived(key, Buffer.alloc(100));
+    const read = shard.lookupMany.bind(shard);
+    let counts: number[] = [];
+    shard.lookupMany = (questions) => {
+      counts.push(questions.length);
+      return read(questions);
+    };
+    bench.run();
+    const seen: (readonly number[])[] = [];
+    for (let index = 0; index < 3; index++) {
+      await bench.addLookup({ v: 1, id: `q${index}`, replyTo: { list: 'l' }, keys });
+      const { results } = (await bench.nextOnList('l')) as Message;
+      assert.equal(results.length, 100);
+      seen.push(counts);
+      counts = [];
+    }
+    assert.deepEqual(seen, [[16, 84], [64, 36], [100]]);
+  });
+
   test('reads nothing for a lookup whose deadline has passed', async () => {
     bench.run();
     await archived('a', Buffer.from('payload'));

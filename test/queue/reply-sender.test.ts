@@ -4,7 +4,14 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { replyListCountMax, replyListTtlMs } from '../../src/protocol/lifetimes.ts';
-import { heartbeatKey, parseArchiveName, parseClientId, replyListKey } from '../../src/protocol/names.ts';
+import {
+  heartbeatKey,
+  parseArchiveName,
+  parseClientId,
+  queuePrefix,
+  replyListKey,
+  replyQueueName,
+} from '../../src/protocol/names.ts';
 import type { ReplyTo } from '../../src/protocol/reply-address.ts';
 import { silentObserver } from '../../src/queue/queue-observer.ts';
 import { ReplySender } from '../../src/queue/reply-sender.ts';
@@ -49,6 +56,20 @@ suite('reply sender', () => {
     assert.deepEqual(await redis.lrange(listKey, 0, -1), ['{"a":1}', '{"b":2}']);
     const ttlMs = await redis.pttl(listKey);
     assert.ok(ttlMs > 0 && ttlMs <= replyListTtlMs);
+  });
+
+  test('delivers a message that is JSON already as it is', async () => {
+    const text = JSON.stringify({ key: 'Straße "17"\n', list: [1, null] });
+    await redis.set(heartbeatKey(archive, parseClientId('c')), '1');
+    for (const where of [list, clientNamed('c')])
+      assert.equal(
+        await sender.send(where, { name: 'reply', messages: [Buffer.from(text), { other: 1 }] }, 1000),
+        true,
+      );
+    assert.deepEqual(await redis.lrange(listKey, 0, -1), [text, '{"other":1}']);
+    const queueKey = `${queuePrefix}:${replyQueueName(archive, parseClientId('c'))}`;
+    const sent = await Promise.all(['1', '2'].map((id) => redis.hget(`${queueKey}:${id}`, 'data')));
+    assert.deepEqual(sent, [text, '{"other":1}']);
   });
 
   test('drops what no longer fits into a list, and counts it', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
-import { type Job, Queue } from 'bullmq';
+import { type Job, Queue, RedisQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { defaultLimits } from '../../src/protocol/limits.ts';
 import { type DataRefusal, SafeWorker } from '../../src/queue/safe-worker.ts';
@@ -40,6 +40,46 @@ suite('safe worker', () => {
       job.moveToCompleted = () => Promise.reject(new Error('MISCONF Redis cannot write'));
     });
     assert.equal(state, 'active');
+  });
+
+  test('writes no job out as text on its way from Redis', async () => {
+    const server = await startRedis();
+    const connection = new Redis(server.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('jobs', { connection });
+    const texts = ['first', 'second', 'third'].map((word) => word.repeat(1000));
+    await queue.addBulk(texts.map((text) => ({ name: 'job', data: { text } })));
+    const taken: unknown[] = [];
+    const done = Promise.withResolvers<void>();
+    const work = async (job: Job): Promise<void> => {
+      taken.push(job.data.text);
+      if (taken.length === texts.length) done.resolve();
+    };
+    const worker = new SafeWorker('jobs', work, defaultLimits, { connection });
+    const backend = worker.getBackend();
+    assert.ok(backend instanceof RedisQueueBackend);
+    const run = backend.execCommand.bind(backend);
+    let [fetchedCount, joinedCount] = [0, 0];
+    const spyOn = (reply: unknown): unknown => {
+      if (!Array.isArray(reply)) return reply;
+      fetchedCount += 1;
+      // It is by this that an array becomes a text.
+      reply.join = (): string => {
+        joinedCount += 1;
+        return '';
+      };
+      return reply;
+    };
+    backend.execCommand = async (...words): Promise<unknown> => spyOn(await run(...words));
+    const running = worker.run();
+    await done.promise;
+    await worker.drain();
+    await running;
+    assert.deepEqual(taken, texts);
+    assert.ok(fetchedCount >= texts.length);
+    assert.equal(joinedCount, 0);
+    await queue.close();
+    connection.disconnect();
+    await server.stop();
   });
 
   test('fails a job whose work failed', async () => {
