@@ -129,10 +129,11 @@ export class BrowserPage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const exited = once(this.#child, 'exit');
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      this.#child.kill('SIGKILL');
+      // Not killed: its helpers would outlive it, and make the directory of its profile anew when it is gone.
+      this.#session = undefined;
+      this.#send('Browser.close', {}).catch(() => {});
       await exited;
     }
-    // Its helpers may still be writing.
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
