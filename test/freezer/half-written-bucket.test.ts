@@ -7,17 +7,11 @@ import { bucketSize } from '../../src/freezer/table-entry.ts';
 import { tableFile } from '../../src/freezer/table-file.ts';
 import { turns } from '../shard/shard-harness.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
-import { key, namedSettings } from './named-keys.ts';
+import { key, stretchedBuckets, stretchedSettings } from './named-keys.ts';
 
-/** Two stretches of windows that are read together, and a chunk of a resize for each. */
-const buckets = 2048;
+const buckets = stretchedBuckets;
 const half = buckets / 2;
-const settings = {
-  ...namedSettings,
-  tableInitialSize: buckets,
-  tableResizeFrequency: 1,
-  tableResizeChunkSize: half,
-};
+const settings = stretchedSettings;
 const table = tableFile(settings);
 
 test('a get that meets a bucket while it is being written waits, and reads it again', async () => {
@@ -25,7 +19,7 @@ test('a get that meets a bucket while it is being written waits, and reads it ag
   const before = await Freezer.open(disk, settings, { kind: 'create' });
   const bucketOf = (name: string): number => crc32c(key(name)) % buckets;
   const names = Array.from({ length: 4000 }, (_, number) => `key${number}`);
-  // Opening looks at the newest records: none of them is near the bucket that is asked for.
+  // Opening looks at the newest records, and must not have brought the bucket that is asked for into memory.
   const newest = names.filter((name) => bucketOf(name) < half);
   const older = names.filter((name) => bucketOf(name) >= half);
   const entries = [...older, ...newest].map((name) => ({ key: key(name), value: Number(name.slice(3)) }));

@@ -25,3 +25,14 @@ export function key(name: string): Buffer {
   bytes.write(name, 'ascii');
   return bytes;
 }
+
+/** Buckets of a table with two stretches of windows that are read together. */
+export const stretchedBuckets = 2048;
+
+/** Such a table, of which a sync resizes one stretch. */
+export const stretchedSettings = {
+  ...namedSettings,
+  tableInitialSize: stretchedBuckets,
+  tableResizeFrequency: 1,
+  tableResizeChunkSize: stretchedBuckets / 2,
+};

@@ -9,17 +9,11 @@ import { HeadDigests } from '../../src/freezer/head-digests.ts';
 import { Table, tableBytes } from '../../src/freezer/table.ts';
 import { tableFile } from '../../src/freezer/table-file.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
-import { key, namedSettings } from './named-keys.ts';
+import { key, stretchedBuckets, stretchedSettings } from './named-keys.ts';
 
-/** Two stretches of windows that are read together, and a chunk of a resize for each. */
-const buckets = 2048;
+const buckets = stretchedBuckets;
 const half = buckets / 2;
-const settings = {
-  ...namedSettings,
-  tableInitialSize: buckets,
-  tableResizeFrequency: 1,
-  tableResizeChunkSize: half,
-};
+const settings = stretchedSettings;
 const table = tableFile(settings);
 
 for (const fault of ['eio', 'enospc'] as const) {
@@ -27,7 +21,7 @@ for (const fault of ['eio', 'enospc'] as const) {
     const disk = new SimulatedDisk();
     const before = await Freezer.open(disk, settings, { kind: 'create' });
     const names = Array.from({ length: 4000 }, (_, number) => `key${number}`);
-    // Opening looks at the newest records: the other windows of the table are not in memory afterwards.
+    // What is put again below brings one stretch of the table into memory, and not the other.
     const isNewest = (name: string): boolean => crc32c(key(name)) % buckets < half;
     const ordered = [...names.filter((name) => !isNewest(name)), ...names.filter(isNewest)];
     await before.putMany(ordered.map((name) => ({ key: key(name), value: 1 })));
