@@ -35,6 +35,11 @@ export class Blob {
     await this.#tracked(() => this.#file.read(offset + headerSize, into));
   }
 
+  /** As `read`, at once and in new memory; `undefined` where `read` has to be asked. */
+  readNow(offset: number, size: number): Buffer | undefined {
+    return this.#closed || offset + size > this.#size ? undefined : this.#file.readNow(offset + headerSize, size);
+  }
+
   async readMany(reads: readonly DiskRead[]): Promise<void> {
     const moved = reads.map((read) => {
       this.#within(read.offset, read.into.length);

@@ -37,6 +37,15 @@ export class SimulatedHandle implements DiskFile {
     );
   }
 
+  readNow(offset: number, size: number): Buffer | undefined {
+    assertRange(offset, size);
+    assert(!this.#closed, `read of ${this.path} after its handle was closed`);
+    return this.#gate.runNow({ kind: 'read', path: this.path, offset, size }, () => {
+      const into = Buffer.alloc(size);
+      return this.#file.read(offset, into) === size ? into : undefined;
+    });
+  }
+
   async readMany(reads: readonly DiskRead[]): Promise<void> {
     await allEnded(reads.map((read) => this.read(read.offset, read.into)));
   }
