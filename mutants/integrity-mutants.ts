@@ -126,9 +126,9 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'value-at-once-not-checked',
     file: 'src/journal/value-log.ts',
-    text: 'return frame === undefined || frame instanceof Error ? frame : this.#check(location, frame);',
+    text: 'return this.#check(location, into, at);',
     replacement:
-      'return frame === undefined || frame instanceof Error ? frame : frame.subarray(0, frame.length - crcSize + 0 * this.#check(location, frame).toString().length);',
+      'const checked = this.#check(location, into, at); return checked instanceof Error ? into.subarray(at, at + size - crcSize) : checked;',
     breaks: 'A warm lookup answers with a value whose checksum does not match.',
     killer: { file: 'test/journal/value-log.test.ts', test: 'a value is had at once where the disk lets it' },
   },
@@ -243,8 +243,8 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'chain-may-go-forwards',
     file: 'src/freezer/chain-search.ts',
-    text: 'if (next === undefined || isBefore(next, at)) return undefined;',
-    replacement: 'if (at !== undefined) return undefined;',
+    text: 'if (!isBefore(next, walk.at)) return this.#forwardDamage(walk.at, next);',
+    replacement: 'if (walk.readCount < 0) return this.#forwardDamage(walk.at, next);',
     breaks: 'A chain that leads to itself is followed for ever.',
     killer: { file: 'test/freezer/hazards/rot-and-strays.test.ts', test: 'where the original never returned' },
   },

@@ -35,9 +35,9 @@ export class Blob {
     await this.#tracked(() => this.#file.read(offset + headerSize, into));
   }
 
-  /** As `read`, at once and in new memory; `undefined` where `read` has to be asked. */
-  readNow(offset: number, size: number): Buffer | undefined {
-    return this.#closed || offset + size > this.#size ? undefined : this.#file.readNow(offset + headerSize, size);
+  /** Fills so many bytes of `into` from `at` on, at once; false where `read` has to be asked. */
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean {
+    return !this.#closed && offset + size <= this.#size && this.#file.readNow(offset + headerSize, into, at, size);
   }
 
   async readMany(reads: readonly DiskRead[]): Promise<void> {

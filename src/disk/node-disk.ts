@@ -127,12 +127,11 @@ class NodeDiskFile implements DiskFile {
     return this.readMany([{ offset, into }]);
   }
 
-  readNow(offset: number, size: number): Buffer | undefined {
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean {
     assertRange(offset, size);
     this.#assertOpen();
-    if (size > warmReadSizeMax || !this.#warmReads.isWarm) return undefined;
-    const into = Buffer.allocUnsafe(size);
-    return this.#warmReads.fill(this.#descriptor, offset, into) ? into : undefined;
+    if (size > warmReadSizeMax || !this.#warmReads.isWarm) return false;
+    return this.#warmReads.fill(this.#descriptor, offset, into, at, size);
   }
 
   readMany(reads: readonly DiskRead[]): Promise<void> {
@@ -219,7 +218,7 @@ class NodeDiskFile implements DiskFile {
       const stepEnd = Math.min(reads.length, next + readsPerTurn);
       while (isFilled && next < stepEnd && this.#warmReads.isWarm) {
         const { offset, into } = present(reads[next], 'a read');
-        isFilled = this.#warmReads.fill(this.#descriptor, offset, into);
+        isFilled = this.#warmReads.fill(this.#descriptor, offset, into, 0, into.length);
         if (isFilled) next++;
       }
     }

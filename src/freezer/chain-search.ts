@@ -43,13 +43,6 @@ interface Walk {
   readCount: number;
 }
 
-/** A key whose bucket has to be read. */
-interface Search {
-  readonly index: number;
-  readonly key: Uint8Array;
-  readonly hash: number;
-}
-
 export class ChainSearch {
   readonly #table: Table;
   readonly #keys: KeyIndex;
@@ -87,7 +80,10 @@ export class ChainSearch {
     for (const [index, key] of keys.entries()) {
       const hash = crc32c(key);
       const bucket = this.#table.bucketOf(hash);
-      if (this.#table.has(bucket)) this.#enter({ index, key, hash }, this.#table.head(bucket), walks, located);
+      if (!this.#table.has(bucket)) continue;
+      const head = this.#table.head(bucket);
+      if (head === undefined) located[index] = this.#settled(0, undefined);
+      else walks.push({ index, key, hash, at: head, readCount: 0 });
     }
     this.#walkInMemory(walks, located);
     return located;
@@ -100,7 +96,10 @@ export class ChainSearch {
     const heads = await this.#table.heads(hashes);
     const walks: Walk[] = [];
     for (const [index, key] of keys.entries()) {
-      this.#enter({ index, key, hash: present(hashes[index], 'a hash') }, heads[index], walks, located);
+      const head = heads[index];
+      const hash = present(hashes[index], 'a hash');
+      if (head === undefined || head instanceof Error) located[index] = this.#settled(0, head);
+      else walks.push({ index, key, hash, at: head, readCount: 0 });
     }
     for (let open = this.#walkInMemory(walks, located); open.length > 0; ) {
       const records = await this.#keys.readMany(open.map((walk) => walk.at));
@@ -129,17 +128,6 @@ export class ChainSearch {
       if (isRecordOf(key, image.bytes, image.at)) yield { cursor: cursorOf(at, record), position: at };
       at = record.next;
     }
-  }
-
-  /** Begins a walk at the head of a chain; a key without one, or with a damaged bucket, is settled at once. */
-  #enter(
-    search: Search,
-    head: RecordPosition | Error | undefined,
-    walks: Walk[],
-    located: (Located | typeof onDisk)[],
-  ): void {
-    if (head === undefined || head instanceof Error) located[search.index] = this.#settled(0, head);
-    else walks.push({ ...search, at: head, readCount: 0 });
   }
 
   /** Takes walks past the records that are in memory, all by one record at a time; gives those that need the disk. */
@@ -180,11 +168,15 @@ export class ChainSearch {
       const record = this.#parse(walk.at, image);
       return record instanceof Error ? record : { cursor: cursorOf(walk.at, record) };
     }
-    const next = this.#next(walk.at, image);
-    if (next === undefined) return this.#strayDamage(walk, image);
-    if (next instanceof Error) return next;
-    walk.at = next;
-    return onward;
+    try {
+      const next = readNext(image.bytes, image.at, this.#keySize);
+      if (next === undefined) return this.#strayDamage(walk, image);
+      if (!isBefore(next, walk.at)) return this.#forwardDamage(walk.at, next);
+      walk.at = next;
+      return onward;
+    } catch (error) {
+      return this.#fieldDamage(walk.at, error);
+    }
   }
 
   /** Why the last record of a chain cannot be that of the key's. */
@@ -197,29 +189,22 @@ export class ChainSearch {
 
   /** A record whose chain goes backwards, or the error that says why it is none. */
   #parse(at: RecordPosition, image: RecordImage): RecordTail | Error {
-    const record = this.#decoded(at, () => readRecordTail(image.bytes, image.at, this.#keySize));
-    if (record instanceof Error) return record;
-    return this.#forward(at, record.next) ?? record;
-  }
-
-  /** The record before it in its chain. */
-  #next(at: RecordPosition, image: RecordImage): RecordPosition | undefined | Error {
-    const next = this.#decoded(at, () => readNext(image.bytes, image.at, this.#keySize));
-    return next instanceof Error ? next : (this.#forward(at, next) ?? next);
-  }
-
-  #decoded<T>(at: RecordPosition, read: () => T): T | Error {
     try {
-      return read();
+      const record = readRecordTail(image.bytes, image.at, this.#keySize);
+      if (record.next === undefined || isBefore(record.next, at)) return record;
+      return this.#forwardDamage(at, record.next);
     } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
-      return recordDamage(this.#fileOf(at), at.position, 'fields below 2^53', error.message);
+      return this.#fieldDamage(at, error);
     }
   }
 
-  #forward(at: RecordPosition, next: RecordPosition | undefined): Error | undefined {
-    if (next === undefined || isBefore(next, at)) return undefined;
+  #forwardDamage(at: RecordPosition, next: RecordPosition): Error {
     return recordDamage(this.#fileOf(at), at.position, 'a next record before it', `${next.section}/${next.position}`);
+  }
+
+  #fieldDamage(at: RecordPosition, error: unknown): Error {
+    if (!(error instanceof CodecError)) throw error;
+    return recordDamage(this.#fileOf(at), at.position, 'fields below 2^53', error.message);
   }
 
   #fileOf({ section }: RecordPosition): string {

@@ -126,10 +126,10 @@ export class Reader<V> {
 
   #beginMany(identifiers: readonly Identifier[], lookups: Begun<V>[]): void {
     this.#atOnce += identifiers.length;
-    const keys = identifiers.flatMap((identifier) => ('key' in identifier ? [identifier.key] : []));
-    const places = this.#search.locateManyNow(keys).values();
+    const places = this.#search.locateManyNow(keysOf(identifiers));
+    let at = 0;
     for (const identifier of identifiers) {
-      lookups.push(this.#begin(identifier, 'cursor' in identifier ? identifier : places.next().value));
+      lookups.push(this.#begin(identifier, 'cursor' in identifier ? identifier : places[at++]));
     }
   }
 
@@ -144,7 +144,7 @@ export class Reader<V> {
 
   /** As the groups ask for it: with all the waiting that it takes. */
   async #lookupTogether(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
-    const keys = identifiers.flatMap((identifier) => ('key' in identifier ? [identifier.key] : []));
+    const keys = keysOf(identifiers);
     const places = (keys.length === 0 ? [] : await this.#search.locateMany(keys)).values();
     const located = identifiers.map((identifier) => ('cursor' in identifier ? identifier : places.next().value));
     const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place.cursor]));
@@ -178,6 +178,12 @@ export class Reader<V> {
     const place = { file, offset: offset + headerSize, expected, found: messageOf(error) };
     return { kind: 'failed', error: corruption(`value of ${size} bytes`, place) };
   }
+}
+
+function keysOf(identifiers: readonly Identifier[]): readonly Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  for (const identifier of identifiers) if ('key' in identifier) keys.push(identifier.key);
+  return keys;
 }
 
 /** All outcomes. Most lists have nothing to wait for. */
