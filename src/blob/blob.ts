@@ -35,6 +35,11 @@ export class Blob {
     await this.#tracked(() => this.#file.read(offset + headerSize, into));
   }
 
+  /** Fills so many bytes of `into` from `at` on, at once; false where `read` has to be asked. */
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean {
+    return !this.#closed && offset + size <= this.#size && this.#file.readNow(offset + headerSize, into, at, size);
+  }
+
   async readMany(reads: readonly DiskRead[]): Promise<void> {
     const moved = reads.map((read) => {
       this.#within(read.offset, read.into.length);

@@ -34,13 +34,15 @@ export interface Varint {
 
 export function readVarint(bytes: Uint8Array, offset: number): Varint {
   let value = 0;
+  let unit = 1;
   for (let index = 0; index < varintSizeMax; index++) {
     const byte = bytes[offset + index];
     if (byte === undefined) throw new CodecError('malformed', 'varint is cut off');
     if (index > 0 && byte === 0) throw new CodecError('malformed', 'varint is not minimal');
     if (index === varintSizeMax - 1 && byte > 0x0f) break;
-    value += (byte & payloadMask) * 2 ** (7 * index);
+    value += (byte & payloadMask) * unit;
     if (byte < moreFollows) return { value, end: offset + index + 1 };
+    unit *= moreFollows;
   }
   throw new CodecError('malformed', 'varint is above 2^32 - 1');
 }

@@ -55,6 +55,11 @@ export interface DiskFile {
   size(): Promise<number>;
   /** Fills `into` from `offset` on; the end of the file before that is the error `short-read`. */
   read(offset: number, into: Uint8Array): Promise<void>;
+  /**
+   * Fills so many bytes of `into` from `at` on, at once, where the disk believes that nothing has to be waited for. False
+   * everywhere else, where `read` says what is there or what is wrong.
+   */
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean;
   /** All reads of a list, in any order; fails as `read` does when one fails. */
   readMany(reads: readonly DiskRead[]): Promise<void>;
   /** Writes all bytes at the offset, growing the file as needed; a gap reads as zeros. */

@@ -1,11 +1,12 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { AssertionFailure, assert } from '../base/assert.ts';
+import { AssertionFailure, assert, present } from '../base/assert.ts';
 import { codeOf } from '../base/errors.ts';
+import { yieldToLoop } from '../base/yield.ts';
 import type { Disk, DiskFile, DiskRead, DiskStat, DiskWrite } from './disk.ts';
 import { DiskError, type DiskOperation, diskErrorFrom, shortRead } from './disk-error.ts';
-import { SmallReads } from './small-reads.ts';
+import { WarmReads, warmReadSizeMax } from './warm-reads.ts';
 
 const opened = promisify(fs.open);
 const stated = promisify(fs.stat);
@@ -20,37 +21,31 @@ const synced = promisify(fs.fsync);
 const dataSynced = promisify(fs.fdatasync);
 const closed = promisify(fs.close);
 
-/** Small reads that a disk has seen before it starts a thread for them: short runs do without. */
-const readsBeforeThread = 512;
-
 /** Reads or writes of one list that are in flight together. The pool behind `fs` has four threads by default. */
 const listParallelismMax = 64;
 
+/** Reads of one list that are made at once between two turns of the event loop. */
+const readsPerTurn = 128;
+
 /**
  * The real disk, below one root directory, through callback calls of `node:fs` on plain descriptors: a promise-based
- * file handle costs four times as much a read. Small reads in numbers go to a thread of their own. Nothing here blocks
- * the event loop.
+ * file handle costs four times as much a read. Only small reads that the page cache most likely has are made in the
+ * caller's thread: see `warm-reads.ts`.
  */
 export class NodeDisk implements Disk {
   readonly root: string;
-  readonly #smallReads: SmallReads;
+  readonly #warmReads: WarmReads;
 
-  constructor(root: string, options: { readonly readsBeforeThread?: number } = {}) {
+  constructor(root: string, warmReads = new WarmReads()) {
     this.root = root;
-    this.#smallReads = new SmallReads(options.readsBeforeThread ?? readsBeforeThread);
-  }
-
-  /** Resolves when the thread for small reads is there, if it was started. */
-  threadReady(): Promise<void> {
-    return this.#smallReads.ready;
+    this.#warmReads = warmReads;
   }
 
   async open(path: string, options: { readonly create: boolean }): Promise<DiskFile> {
     const flags = options.create ? fs.constants.O_RDWR | fs.constants.O_CREAT : fs.constants.O_RDWR;
     return guarded({ operation: 'open', path }, async () => {
       const descriptor = await opened(this.#locate(path), flags, 0o640);
-      this.#smallReads.opened();
-      return new NodeDiskFile(path, descriptor, this.#smallReads);
+      return new NodeDiskFile(path, descriptor, this.#warmReads);
     });
   }
 
@@ -113,14 +108,14 @@ export class NodeDisk implements Disk {
 class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
-  readonly #smallReads: SmallReads;
+  readonly #warmReads: WarmReads;
   #underWay = 0;
   #closed = false;
 
-  constructor(path: string, descriptor: number, smallReads: SmallReads) {
+  constructor(path: string, descriptor: number, warmReads: WarmReads) {
     this.path = path;
     this.#descriptor = descriptor;
-    this.#smallReads = smallReads;
+    this.#warmReads = warmReads;
   }
 
   async size(): Promise<number> {
@@ -132,12 +127,19 @@ class NodeDiskFile implements DiskFile {
     return this.readMany([{ offset, into }]);
   }
 
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean {
+    assertRange(offset, size);
+    this.#assertOpen();
+    if (size > warmReadSizeMax || !this.#warmReads.isWarm) return false;
+    return this.#warmReads.fill(this.#descriptor, offset, into, at, size);
+  }
+
   readMany(reads: readonly DiskRead[]): Promise<void> {
     for (const read of reads) assertRange(read.offset, read.into.length);
+    const areSmall = reads.every(({ into }) => into.length <= warmReadSizeMax);
     return this.#transfer((resolve, reject) => {
-      const filling = this.#smallReads.fill(this.#descriptor, reads);
-      if (filling === undefined) this.#fillAll(reads, resolve, reject);
-      else filling.then((rest) => (rest.length === 0 ? resolve() : this.#fillAll(rest, resolve, reject)), reject);
+      if (areSmall) this.#fillSmall(reads).then(resolve, reject);
+      else this.#fillAll(reads, resolve, reject);
     });
   }
 
@@ -171,11 +173,7 @@ class NodeDiskFile implements DiskFile {
     assert(!this.#closed, `${this.path} is closed twice`);
     assert(this.#underWay === 0, `${this.path} is closed while ${this.#underWay} operations on it are under way`);
     this.#closed = true;
-    try {
-      await guarded({ operation: 'close', path: this.path }, () => closed(this.#descriptor));
-    } finally {
-      await this.#smallReads.closed();
-    }
+    await guarded({ operation: 'close', path: this.path }, () => closed(this.#descriptor));
   }
 
   async #call<T>(where: DiskOperation, work: () => Promise<T>): Promise<T> {
@@ -204,8 +202,30 @@ class NodeDiskFile implements DiskFile {
   }
 
   #begin(): void {
-    assert(!this.#closed, `${this.path} is used after it was closed`);
+    this.#assertOpen();
     this.#underWay++;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new AssertionFailure(`${this.path} is used after it was closed`);
+  }
+
+  /** At once while it is warm, step by step so that the event loop turns; what is left, side by side in the pool. */
+  async #fillSmall(reads: readonly DiskRead[]): Promise<void> {
+    let next = 0;
+    for (let isFilled = true; isFilled && next < reads.length && this.#warmReads.isWarm; ) {
+      await yieldToLoop();
+      const stepEnd = Math.min(reads.length, next + readsPerTurn);
+      while (isFilled && next < stepEnd && this.#warmReads.isWarm) {
+        const { offset, into } = present(reads[next], 'a read');
+        isFilled = this.#warmReads.fill(this.#descriptor, offset, into, 0, into.length);
+        if (isFilled) next++;
+      }
+    }
+    const rest = next === 0 ? reads : reads.slice(next);
+    if (rest.length === 0) return;
+    this.#warmReads.passed(rest.length);
+    await new Promise<void>((resolve, reject) => this.#fillAll(rest, resolve, reject));
   }
 
   #fillAll(reads: readonly DiskRead[], resolve: () => void, reject: (error: Error) => void): void {
@@ -243,8 +263,8 @@ class NodeDiskFile implements DiskFile {
 }
 
 function assertRange(offset: number, size: number): void {
-  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(offset + size);
-  assert(whole && offset >= 0 && size >= 0, `${offset} and ${size} are no offset and size in a file`);
+  if (Number.isSafeInteger(offset) && Number.isSafeInteger(offset + size) && offset >= 0 && size >= 0) return;
+  throw new AssertionFailure(`${offset} and ${size} are no offset and size in a file`);
 }
 
 async function guarded<T>(where: DiskOperation, work: () => Promise<T>): Promise<T> {

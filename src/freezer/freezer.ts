@@ -213,7 +213,8 @@ export class Freezer<V> {
   async get(identifier: Identifier): Promise<V | undefined> {
     this.#checkIdentifier(identifier);
     this.#gets.add();
-    return valueIn(await this.#reader.lookup(identifier));
+    const lookup = this.#reader.lookup(identifier);
+    return valueIn(lookup instanceof Promise ? await lookup : lookup);
   }
 
   /** As `get` for each; the first that cannot be had is thrown. */

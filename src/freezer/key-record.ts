@@ -74,7 +74,7 @@ export function readRecord(bytes: Buffer, at: number, keySize: number): KeyRecor
 export function readRecordTail(bytes: Buffer, at: number, keySize: number): RecordTail {
   const tail = at + keySize;
   return {
-    next: readNext(bytes, tail),
+    next: readNext(bytes, at, keySize),
     valueOffset: readU64(bytes, tail + valueOffsetAt),
     valueSize: bytes.readUInt32BE(tail + valueSizeAt),
   };
@@ -100,7 +100,9 @@ export function recordDamage(file: string, position: number, expected: string, f
   return corruption(`record ${position}`, { file, offset: headerSize, expected, found });
 }
 
-function readNext(bytes: Buffer, tail: number): RecordPosition | undefined {
+/** The record before it in its bucket's chain. A field above 2^53 is a CodecError. */
+export function readNext(bytes: Buffer, at: number, keySize: number): RecordPosition | undefined {
+  const tail = at + keySize;
   if (isAllOnes64(bytes, tail + nextSectionAt) && isAllOnes64(bytes, tail + nextPositionAt)) return undefined;
   return { section: readU64(bytes, tail + nextSectionAt), position: readU64(bytes, tail + nextPositionAt) };
 }

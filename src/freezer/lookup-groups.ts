@@ -1,6 +1,6 @@
 /**
- * Makes groups of lookups: what is asked for in the same turn by many callers is looked up together, and what one caller
- * asks for in large numbers goes in several groups, so that one is worked on while the disk reads for another.
+ * Makes groups of lookups that wait for the disk: what is asked for in the same turn is looked up together, so that one
+ * list of reads serves all of them and a page that several need is read once.
  */
 import { present } from '../base/assert.ts';
 import { BlobError } from '../blob/blob-error.ts';
@@ -24,34 +24,15 @@ export class LookupGroups<V> {
     this.#lookUp = lookUp;
   }
 
-  /** One outcome for each identifier, in their order. */
-  async lookupMany(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
-    if (identifiers.length <= groupMax) return this.#join(identifiers);
-    const parts: Promise<readonly Lookup<V>[]>[] = [];
-    const size = Math.ceil(identifiers.length / Math.ceil(identifiers.length / groupMax));
-    for (let at = 0; at < identifiers.length; at += size) {
-      parts.push(this.#together(identifiers.slice(at, at + size)));
-    }
-    return (await Promise.all(parts)).flat();
-  }
-
   async lookup(identifier: Identifier): Promise<Lookup<V>> {
-    const group = this.#groupWithRoom(1);
+    const group = this.#groupWithRoom();
     const at = group.identifiers.push(identifier) - 1;
     return present((await group.lookups)[at], 'an outcome');
   }
 
-  async #join(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
-    const group = this.#groupWithRoom(identifiers.length);
-    const at = group.identifiers.length;
-    group.identifiers.push(...identifiers);
-    const lookups = await group.lookups;
-    return lookups.slice(at, at + identifiers.length);
-  }
-
-  #groupWithRoom(count: number): Group<V> {
+  #groupWithRoom(): Group<V> {
     const forming = this.#forming;
-    if (forming !== undefined && forming.identifiers.length + count <= groupMax) return forming;
+    if (forming !== undefined && forming.identifiers.length < groupMax) return forming;
     forming?.start();
     return this.#form();
   }
@@ -77,18 +58,9 @@ export class LookupGroups<V> {
     try {
       return await this.#lookUp(identifiers);
     } catch (error) {
-      if (identifiers.length === 1) throw error;
-      return Promise.all(identifiers.map((identifier) => this.#alone(identifier)));
-    }
-  }
-
-  async #alone(identifier: Identifier): Promise<Lookup<V>> {
-    try {
-      const [lookup] = await this.#lookUp([identifier]);
-      return present(lookup, 'an outcome');
-    } catch (error) {
       if (!(error instanceof DiskError || error instanceof BlobError)) throw error;
-      return { kind: 'failed', error };
+      if (identifiers.length === 1) return [{ kind: 'failed', error }];
+      return (await Promise.all(identifiers.map((identifier) => this.#together([identifier])))).flat();
     }
   }
 }

@@ -19,6 +19,8 @@ export function sectionName(section: number): string {
 
 interface OpenFile {
   readonly blob: Promise<Blob>;
+  /** The blob once it is there. */
+  opened: Blob | undefined;
   users: number;
 }
 
@@ -58,7 +60,7 @@ export class SectionBlobs {
   async create(section: number): Promise<Blob> {
     const blob = await createBlob(this.#disk, this.partition, sectionName(section));
     this.tracked.add();
-    this.#files.set(section, { blob: Promise.resolve(blob), users: 1 });
+    this.#files.set(section, { blob: Promise.resolve(blob), opened: blob, users: 1 });
     return blob;
   }
 
@@ -68,18 +70,26 @@ export class SectionBlobs {
       throw new BlobError('closed', `${this.partition} is closed`, { details: { file: this.partition } });
     let file = this.#files.get(section);
     if (file === undefined) {
-      file = { blob: openBlob(this.#disk, this.path(section)), users: 0 };
+      file = { blob: openBlob(this.#disk, this.path(section)), opened: undefined, users: 0 };
       this.tracked.add();
     }
-    this.#files.delete(section);
-    this.#files.set(section, file);
+    this.#use(section, file);
     file.users++;
     try {
-      return await file.blob;
+      file.opened = await file.blob;
+      return file.opened;
     } catch (error) {
       this.#files.delete(section);
       throw error;
     }
+  }
+
+  /** The file, if it is open, for use before the next turn of the event loop: nothing is given back. */
+  peek(section: number): Blob | undefined {
+    const file = this.#files.get(section);
+    // Who is close to being closed is used, and so is not the next one to go.
+    if (file !== undefined && this.#files.size > openFilesMax / 2) this.#use(section, file);
+    return file?.opened;
   }
 
   async release(section: number): Promise<void> {
@@ -112,6 +122,12 @@ export class SectionBlobs {
       const opened = await blob.catch(() => undefined);
       await opened?.close();
     }
+  }
+
+  /** Puts the file behind those that were used before it. */
+  #use(section: number, file: OpenFile): void {
+    this.#files.delete(section);
+    this.#files.set(section, file);
   }
 
   #parse(name: string): number {

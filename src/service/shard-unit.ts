@@ -119,8 +119,7 @@ export class ShardUnit {
     this.#log = new ThrottledLog(this.#logger, clock);
     this.#unsynced = new UnsyncedAge(clock);
     this.#uncommitted = new PendingAge(clock);
-    // Its reads are few and large: no thread for small ones.
-    this.#side = new NodeDisk(shardDirectory(config), { readsBeforeThread: Number.POSITIVE_INFINITY });
+    this.#side = new NodeDisk(shardDirectory(config));
     this.metrics = this.#makeMetrics();
     this.#scrubber = new Scrubber(config.scrub, {
       ...{ disk: this.#side, clock, logger: this.#logger },

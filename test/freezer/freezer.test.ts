@@ -290,3 +290,29 @@ test('values of puts that found no room in memory are taken back, and the next o
   assert.deepEqual(found, [0, undefined, 9]);
   await again.release();
 });
+
+test('gets of what memory has let the event loop turn, one after the other, side by side and together', async () => {
+  const freezer = await create(new SimulatedDisk());
+  const keys = Array.from({ length: 1000 }, (_, index) => ({ key: key(`key${index % 10}`) }));
+  await freezer.putMany(keys.slice(0, 10).map((entry, value) => ({ ...entry, value })));
+  await freezer.sync();
+  const turnsOf = async (work: () => Promise<unknown>): Promise<number> => {
+    let turns = 0;
+    let isWorking = true;
+    const count = (): void => {
+      turns++;
+      if (isWorking) setImmediate(count);
+    };
+    setImmediate(count);
+    await work();
+    isWorking = false;
+    return turns;
+  };
+  const oneByOne = await turnsOf(async () => {
+    for (const identifier of keys) await freezer.get(identifier);
+  });
+  const sideBySide = await turnsOf(() => Promise.all(keys.map((identifier) => freezer.get(identifier))));
+  const together = await turnsOf(() => freezer.getMany(keys));
+  for (const turns of [oneByOne, sideBySide, together]) assert.ok(turns >= 7, `${turns} turns`);
+  await freezer.release();
+});

@@ -102,6 +102,28 @@ test('values are read while they are being written, and what comes behind them t
   await log.close();
 });
 
+test('a value is had at once where the disk lets it, and with the same outcome', async () => {
+  const disk = new SimulatedDisk();
+  const [log, [first, second]] = await logWith(disk, 'one', 'three');
+  assert.ok(first !== undefined && second !== undefined);
+  const inMemory = append(log, Buffer.from('two'));
+  assert.equal(log.readNow(inMemory)?.toString(), 'two');
+  assert.equal(log.readNow(first)?.toString(), 'one');
+  assert.equal(log.readNow({ ...first, section: 7 }), undefined);
+  assert.ok(log.readNow({ ...first, size: 3 }) instanceof Error);
+  disk.mutate('value/0000000000000000', (bytes) => {
+    bytes.writeUInt8(0, headerSize + second.offset);
+    return bytes;
+  });
+  assert.deepEqual(log.readNow(second), (await log.readMany([second]))[0]);
+  assert.ok(log.readNow(second) instanceof Error);
+  const hold = disk.hold(({ kind }) => kind === 'read');
+  assert.equal(log.readNow(first), undefined);
+  hold.release();
+  await log.close();
+  assert.equal(log.readNow(first), undefined);
+});
+
 test('a value that is larger than the buffer goes through', async () => {
   const disk = new SimulatedDisk();
   const log = open(disk);

@@ -175,6 +175,23 @@ export class Gate {
     }
   }
 
+  /**
+   * Runs a read at once, where nothing is in its way: no crash, no hold, no fault that would strike it, and, with jitter,
+   * only sometimes. False when it did not run.
+   */
+  runNow(issued: Issued, effect: () => boolean): boolean {
+    const operation: Logged = { ...issued, step: undefined, issued: this.#moment + 1, ended: undefined, failed: false };
+    const isInTheWay =
+      this.crashed ||
+      this.#jitter?.chance(0.5) === true ||
+      this.#holds.some((hold) => hold.matches(issued)) ||
+      this.#armed.some((armed) => armed.timesLeft > 0 && armed.matches(operation));
+    if (isInTheWay) return false;
+    this.#moment += 2;
+    this.log.push({ ...operation, ended: this.#moment });
+    return effect();
+  }
+
   #takeEffect<T>(operation: LoggedNow, effect: (fault: EffectFault) => T): T {
     if (isMutating(operation.kind)) {
       this.beforeStep?.(this.steps + 1, operation);

@@ -37,6 +37,15 @@ export class SimulatedHandle implements DiskFile {
     );
   }
 
+  readNow(offset: number, into: Buffer, at: number, size: number): boolean {
+    assertRange(offset, size);
+    assert(!this.#closed, `read of ${this.path} after its handle was closed`);
+    return this.#gate.runNow(
+      { kind: 'read', path: this.path, offset, size },
+      () => this.#file.read(offset, into.subarray(at, at + size)) === size,
+    );
+  }
+
   async readMany(reads: readonly DiskRead[]): Promise<void> {
     await allEnded(reads.map((read) => this.read(read.offset, read.into)));
   }
