@@ -5,7 +5,7 @@ export const recoveryMutants: readonly Mutant[] = [
   {
     name: 'roll-forward-without-value-check',
     file: 'src/journal/roll-forward.ts',
-    text: 'const failure = await frames.failure(value.offset, value.size);',
+    text: 'const failure = frames.failure(value.offset, value.size);',
     replacement: "const failure = frames === undefined ? '' : undefined;",
     breaks: 'A record is adopted whose value never reached the disk.',
     killer: { file: 'test/journal/recovery.test.ts', test: 'a value whose bytes are torn is not adopted' },
