@@ -13,6 +13,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
 import type { FreezerHooks } from './hooks.ts';
 import { isBefore, isSamePlace, readRecordOf } from './key-record.ts';
+import type { ContinuedHeads } from './replayed-records.ts';
 import { bucketError } from './table.ts';
 import {
   bucketSize,
@@ -27,9 +28,6 @@ import {
 } from './table-entry.ts';
 import type { MendedBucket } from './table-scan.ts';
 
-/** Chain heads by bucket. */
-export type Heads = ReadonlyMap<number, RecordPosition | undefined>;
-
 export interface Derivation {
   readonly files: JournalFiles;
   readonly blob: Blob;
@@ -37,7 +35,7 @@ export interface Derivation {
   readonly checkpoint: Checkpoint;
   readonly committed: JournalEnd;
   /** Heads at the checkpoint that records behind it name. */
-  readonly touched: Heads;
+  readonly touched: ContinuedHeads;
   /**
    * Digests vouch for the table: a bucket of a window that differs from its own may hold anything, and a tear of what is
    * made of it now shows against them again, or is refused. Without them a good slot is believed, and is not written over.
@@ -72,7 +70,7 @@ export async function deriveBuckets(
 async function newestRecords(
   { files, keySize, checkpoint, committed, touched, hooks }: Derivation,
   damaged: readonly MendedBucket[],
-): Promise<Heads> {
+): Promise<ReadonlyMap<number, RecordPosition | undefined>> {
   const newest = new Map<number, RecordPosition | undefined>();
   for (const { bucket } of damaged) if (!touched.has(bucket)) newest.set(bucket, undefined);
   if (newest.size === 0) return newest;

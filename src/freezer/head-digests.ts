@@ -58,6 +58,12 @@ export class HeadDigests {
     this.#words[window] = (this.#words[window] ?? 0) + headDigest(to) - headDigest(from);
   }
 
+  /** Takes the digest of a whole window, modulo 2^32. */
+  put(window: number, digest: number): void {
+    assert(window < this.#words.length, 'a window of the table');
+    this.#words[window] = digest;
+  }
+
   /** The new half of the table is a copy of the old one. */
   double(): void {
     const words = new Uint32Array(this.#words.length * 2);
@@ -79,7 +85,12 @@ export function headDigest(head: Head): number {
 /** As `headDigest`, of the bucket that starts at `at`, be it damaged or not. */
 export function bucketDigest(bytes: Buffer, at: number): number {
   const slot = newestSlotAt(bytes, at);
-  return slot === undefined ? 0 : mixed(lowSection(bytes, slot), lowPosition(bytes, slot));
+  return slot === undefined ? 0 : slotDigest(bytes, slot);
+}
+
+/** What the head in the slot at `at` adds. */
+export function slotDigest(bytes: Buffer, at: number): number {
+  return mixed(lowSection(bytes, at), lowPosition(bytes, at));
 }
 
 /** Digest of all buckets in `bytes`. */

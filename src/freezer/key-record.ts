@@ -95,6 +95,21 @@ export function readRecordOf(file: string, position: number, bytes: Buffer, keyS
   }
 }
 
+/** As `readRecordOf`, for a record at some offset, without a view of the key. */
+export function readRecordTailOf(
+  file: string,
+  position: number,
+  bytes: Buffer,
+  at: number,
+  keySize: number,
+): RecordTail {
+  try {
+    return readRecordTail(bytes, at, keySize);
+  } catch (error) {
+    throw recordDamage(file, position, 'fields below 2^53', messageOf(error));
+  }
+}
+
 /** The error for a record that the page layer vouches for and no store writes. */
 export function recordDamage(file: string, position: number, expected: string, found: string): BlobError {
   return corruption(`record ${position}`, { file, offset: headerSize, expected, found });

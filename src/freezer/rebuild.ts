@@ -8,19 +8,19 @@
  * then continue it there. Where there are such records behind the checkpoint, the first of a bucket names its head.
  */
 import { type Blob, createBlob } from '../blob/blob.ts';
-import { crc32c } from '../codec/crc32c.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
 import { closeJournalFiles, type JournalFiles, journalFiles } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
-import { readTail, tailRecords } from '../journal/roll-forward.ts';
+import { readTail } from '../journal/roll-forward.ts';
 import { verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { visitKeys } from './derive-heads.ts';
 import { HeadDigests } from './head-digests.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { isBefore, readRecordOf, recordLayout } from './key-record.ts';
+import { isBefore, recordLayout } from './key-record.ts';
 import { checkCheckpoint } from './open.ts';
+import { ReplayedRecords } from './replayed-records.ts';
 import type { FreezerSettings } from './settings.ts';
 import { checkSettings } from './settings-check.ts';
 import { tableBytes } from './table.ts';
@@ -51,7 +51,8 @@ export async function rebuildTable<V>(
   const digests = HeadDigests.ofEmpty(checkpoint.tableSize);
   try {
     const end = await verifyCommitted(files, checkpoint, undefined);
-    const continued = await continuedHeads(files, settings.keySize, checkpoint, end);
+    const tail = await readTail(files, end, undefined);
+    const continued = new ReplayedRecords(files, settings.keySize, checkpoint.tableSize, tail).heads;
     const blob = await createBlob(disk, settings.tablePartition, fresh);
     try {
       await blob.truncate(tableBytes(checkpoint.tableSize));
@@ -66,23 +67,6 @@ export async function rebuildTable<V>(
   } finally {
     await closeJournalFiles(files);
   }
-}
-
-/** The heads that records behind the checkpoint continue, by bucket. */
-async function continuedHeads(
-  files: JournalFiles,
-  keySize: number,
-  { tableSize }: Checkpoint,
-  end: JournalEnd,
-): Promise<ReadonlyMap<number, RecordPosition | undefined>> {
-  const heads = new Map<number, RecordPosition | undefined>();
-  const tail = await readTail(files, end, undefined);
-  for (const { section, position, bytes } of tailRecords(tail, files.layout.size)) {
-    const { key, next } = readRecordOf(files.keys.path(section), position, bytes, keySize);
-    const bucket = (crc32c(key) & (tableSize - 1)) >>> 0;
-    if (!heads.has(bucket)) heads.set(bucket, next);
-  }
-  return heads;
 }
 
 /** The table that is being made. */

@@ -19,21 +19,22 @@ import type { Blob } from '../blob/blob.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
-import { crc32c, crcSize } from '../codec/crc32c.ts';
+import { crcSize } from '../codec/crc32c.ts';
 import { cut, settle } from '../journal/cut.ts';
 import { compareEnds, type JournalEnd } from '../journal/journal-end.ts';
 import type { JournalFiles } from '../journal/journal-files.ts';
 import { withBlob } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
-import { type JournalTail, readTail, tailRecords } from '../journal/roll-forward.ts';
+import { type JournalTail, readTail } from '../journal/roll-forward.ts';
 import { checkFrame } from '../journal/value-log.ts';
 import { lastValues, type ValueRange, verifyCommitted } from '../journal/verify-committed.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { deriveBuckets, type Heads } from './derive-buckets.ts';
+import { deriveBuckets } from './derive-buckets.ts';
 import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { isSamePlace, type KeyRecord, readRecordOf } from './key-record.ts';
+import { isSamePlace } from './key-record.ts';
+import { ReplayedRecords } from './replayed-records.ts';
 import type { FreezerSettings } from './settings.ts';
 import type { FreezerStart } from './start.ts';
 import { Table, type TableSettings, tableBytes } from './table.ts';
@@ -70,7 +71,8 @@ export async function recover<V>(recovery: Recovery<V>, coding: FrameCoding<V>):
   verifyTableLength(blob, checkpoint);
   const mark = start.kind === 'roll-forward' ? start.mark : undefined;
   const tail = start.kind === 'roll-forward' ? await readTail(files, committed, mark) : noTail(committed);
-  const table = await scanAndMend(recovery, committed, tail);
+  const records = new ReplayedRecords(files, recovery.settings.keySize, checkpoint.tableSize, tail);
+  const table = await scanAndMend(recovery, committed, records);
   await verifyChains({
     files,
     table,
@@ -80,7 +82,7 @@ export async function recover<V>(recovery: Recovery<V>, coding: FrameCoding<V>):
     sealedCount: committed.section,
     sealed,
   });
-  await replay(recovery, table, tail);
+  await replay(recovery, table, records);
   const durable = mark !== undefined && compareEnds(mark, committed) > 0 ? mark : committed;
   await settle(files, durable, tail.end);
   await cut(files, tail.end);
@@ -146,78 +148,54 @@ function verifyTableLength(blob: Blob, { tableSize }: Checkpoint): void {
 }
 
 /** The table as of the checkpoint: what the file has, and in memory what must be taken in its place. */
-async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, tail: JournalTail): Promise<Table> {
+async function scanAndMend<V>(recovery: Recovery<V>, committed: JournalEnd, records: ReplayedRecords): Promise<Table> {
   const { blob, settings, start, files, tableSettings, hooks } = recovery;
   const { checkpoint } = start;
   const saved = start.kind === 'roll-forward' ? start.table : undefined;
-  const touched = touchedBuckets(recovery, tail);
   const scan = await scanTable(blob, {
     checkpoint,
     end: committed,
     recordSize: files.layout.size,
     resizeFrequency: settings.tableResizeFrequency,
-    touched,
+    mirrorBytesMax: tableSettings.mirrorBytesMax,
+    touched: records,
     stepBytes: settings.tableReplayBuffer,
     digests: saved?.digests,
     progress: hooks.progress,
   });
-  const { digests, underivable: buckets, mended } = scan;
+  const { digests, underivable: buckets, mended, mirror } = scan;
   const isVouched = saved?.digests !== undefined;
   const { keySize } = settings;
   const derived = await deriveBuckets(
-    { files, blob, keySize, checkpoint, committed, touched, isVouched, hooks },
+    { files, blob, keySize, checkpoint, committed, touched: records, isVouched, hooks },
     buckets,
   );
   const heads = derived.map(({ bytes }) => newestSlot(bytes, 0));
   for (const [index, { bucket }] of derived.entries()) digests.change(bucket, undefined, heads[index]);
   const isResizable = (head: Slot | undefined): boolean => (head?.added ?? 0) >= settings.tableResizeFrequency;
-  const table = new Table(blob, tableSettings, checkpoint.tableSize, {
-    resizeProgress: undefined,
-    resizable: scan.resizable + heads.filter(isResizable).length,
-    initialSize: saved?.initialSize ?? 1,
-    digests,
-  });
+  const resizable = scan.resizable + heads.filter(isResizable).length;
+  const state = { resizeProgress: undefined, resizable, initialSize: saved?.initialSize ?? 1, digests };
+  const table = new Table(blob, tableSettings, checkpoint.tableSize, state, mirror);
   for (const { bucket, bytes } of [...mended, ...derived]) table.override(bucket, bytes, 0);
   return table;
 }
 
-function touchedBuckets<V>(recovery: Recovery<V>, tail: JournalTail): Heads {
-  const { tableSize } = recovery.start.checkpoint;
-  const touched = new Map<number, RecordPosition | undefined>();
-  for (const at of tailRecords(tail, recovery.files.layout.size)) {
-    const record = recordAt(recovery, at, at.bytes);
-    const bucket = bucketOf(record, tableSize);
-    if (!touched.has(bucket)) touched.set(bucket, record.next);
-  }
-  return touched;
-}
-
-function recordAt<V>({ files, settings }: Recovery<V>, at: RecordPosition, bytes: Buffer): KeyRecord {
-  return readRecordOf(files.keys.path(at.section), at.position, bytes, settings.keySize);
-}
-
 /** Puts the records behind the checkpoint again, into the table in memory. */
-async function replay<V>(recovery: Recovery<V>, table: Table, tail: JournalTail): Promise<void> {
+async function replay<V>(recovery: Recovery<V>, table: Table, records: ReplayedRecords): Promise<void> {
   const epoch = recovery.start.checkpoint.epoch + 1;
-  const { tableSize } = recovery.start.checkpoint;
-  const { size } = recovery.files.layout;
-  const bucketsOf = function* (): Generator<number> {
-    for (const at of tailRecords(tail, size)) yield bucketOf(recordAt(recovery, at, at.bytes), tableSize);
-  };
-  await table.load(new Set(bucketsOf()), Number.POSITIVE_INFINITY);
-  let count = 0;
-  for (const at of tailRecords(tail, size)) {
-    const record = recordAt(recovery, at, at.bytes);
-    const bucket = bucketOf(record, tableSize);
-    const head = table.head(bucket);
-    if (!isSamePlace(head, record.next)) throw strayRecord(recovery, at, head, record.next);
-    table.update(bucket, head, { epoch, section: at.section, position: at.position });
-    if (++count % replayStepCount === 0) await yieldToLoop();
+  await table.load(new Set(records.buckets.filter((bucket) => !table.has(bucket))), Number.POSITIVE_INFINITY);
+  let index = 0;
+  for (const stretch of records.stretches) {
+    for (let position = stretch.first; position < stretch.first + stretch.count; position++) {
+      const at = { section: stretch.section, position };
+      const record = records.read(stretch, position);
+      const bucket = records.buckets[index] ?? 0;
+      const head = table.head(bucket);
+      if (!isSamePlace(head, record.next)) throw strayRecord(recovery, at, head, record.next);
+      table.update(bucket, head, { epoch, section: at.section, position });
+      if (++index % replayStepCount === 0) await yieldToLoop();
+    }
   }
-}
-
-function bucketOf({ key }: KeyRecord, tableSize: number): number {
-  return (crc32c(key) & (tableSize - 1)) >>> 0;
 }
 
 function strayRecord<V>(

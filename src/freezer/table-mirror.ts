@@ -8,7 +8,7 @@
  * against its digest and its checksums when it was read, and nothing that was read later is put over it.
  */
 import { assert } from '../base/assert.ts';
-import { bucketSize, newestSlot } from './table-entry.ts';
+import { bucketSize, isOfLowNumbers, lowPosition, lowSection, newestSlotAt, slotAdded } from './table-entry.ts';
 
 /** Head of a bucket's chain, and the puts that the bucket has seen since its last reset. */
 export interface Head {
@@ -66,15 +66,16 @@ export class TableMirror {
     return this.#isLoaded[window] === 1;
   }
 
-  /** Takes the heads of a window as it is in the file. False, and nothing done, when one of them does not fit. */
+  /** Takes the heads of a window as it is in the file. False when one of them does not fit: then the window is not here. */
   load(window: number, bytes: Buffer): boolean {
-    const heads: (Head | undefined)[] = [];
-    for (let at = 0; at < bytes.length; at += bucketSize) {
-      const head = newestSlot(bytes, at);
-      if (head !== undefined && Math.max(head.section, head.position) > mirroredNumberMax) return false;
-      heads.push(head);
+    let bucket = window * this.#windowBuckets;
+    for (let at = 0; at < bytes.length; at += bucketSize, bucket++) {
+      const newest = newestSlotAt(bytes, at);
+      if (newest !== undefined && !fits(bytes, newest)) return false;
+      this.#sections[bucket] = newest === undefined ? noSection : lowSection(bytes, newest);
+      this.#positions[bucket] = newest === undefined ? 0 : lowPosition(bytes, newest);
+      this.#added[bucket] = newest === undefined ? 0 : slotAdded(bytes, newest);
     }
-    for (const [index, head] of heads.entries()) this.set(window * this.#windowBuckets + index, head);
     this.#isLoaded[window] = 1;
     return true;
   }
@@ -146,4 +147,9 @@ export class TableMirror {
     }
     return mirror;
   }
+}
+
+/** Whether the mirror has room for the numbers of a slot. */
+function fits(bytes: Buffer, at: number): boolean {
+  return isOfLowNumbers(bytes, at) && Math.max(lowSection(bytes, at), lowPosition(bytes, at)) <= mirroredNumberMax;
 }

@@ -20,12 +20,14 @@ import type { Blob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import type { JournalEnd } from '../journal/journal-end.ts';
-import type { RecordPosition } from '../journal/key-index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { FreezerError } from './freezer-error.ts';
 import { digestOf, HeadDigests } from './head-digests.ts';
+import { PlainWindows } from './plain-window.ts';
+import type { ContinuedHeads } from './replayed-records.ts';
 import { bucketError, tableBytes } from './table.ts';
 import { bucketSize, clearSlot, newestSlot, readSlot, type Slot, slotOffset, slotState } from './table-entry.ts';
+import { TableMirror } from './table-mirror.ts';
 
 export interface ScanRequest {
   readonly checkpoint: Checkpoint;
@@ -33,8 +35,10 @@ export interface ScanRequest {
   readonly end: JournalEnd;
   readonly recordSize: number;
   readonly resizeFrequency: number;
+  /** Memory up to which the heads are mirrored; the mirror's own limit if not given. */
+  readonly mirrorBytesMax: number | undefined;
   /** Buckets changed behind the checkpoint, each with the `next` of its first record there. */
-  readonly touched: ReadonlyMap<number, RecordPosition | undefined>;
+  readonly touched: ContinuedHeads;
   readonly stepBytes: number;
   /** What the heads added up to at the checkpoint; without them a bucket whose slots are good is believed. */
   readonly digests: HeadDigests | undefined;
@@ -55,6 +59,8 @@ export interface ScanResult {
   readonly resizable: number;
   /** Of all buckets but the underivable ones. */
   readonly digests: HeadDigests;
+  /** The heads of all windows that have no underivable bucket; none when the table is too large. */
+  readonly mirror: TableMirror | undefined;
 }
 
 /** Buckets that are derived in memory, some hundred bytes each. A table that lost more is made anew, on disk. */
@@ -71,13 +77,7 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
     new HeadDigests(windowBuckets, new Uint32Array(tableSize / windowBuckets)),
   );
   const stepCount = Math.max(1, Math.floor(request.stepBytes / tableBytes(windowBuckets))) * windowBuckets;
-  for (let first = 0; first < tableSize; first += stepCount) {
-    const count = Math.min(stepCount, tableSize - first);
-    const bytes = Buffer.allocUnsafe(count * bucketSize);
-    await blob.read(tableBytes(first), bytes);
-    const copies: Buffer[] = [];
-    for (let behind = tableSize; tableBytes(behind) < blob.size; behind += tableSize)
-      copies.push(await readCopies(blob, behind + first, count));
+  for await (const { first, count, bytes, copies } of piecesOf(blob, tableSize, Math.min(stepCount, tableSize))) {
     for (let index = 0; index < count; index += windowBuckets) {
       const [start, end] = [tableBytes(index), tableBytes(index + windowBuckets)];
       const its = copies.map((copy) => copy.subarray(start, end));
@@ -89,11 +89,45 @@ export async function scanTable(blob: Blob, request: ScanRequest): Promise<ScanR
   return found;
 }
 
+/** Buckets that lie behind each other, and in the same places what the file has of their copies. */
+interface Piece {
+  readonly first: number;
+  readonly count: number;
+  readonly bytes: Buffer;
+  readonly copies: readonly Buffer[];
+}
+
+/** The table piece by piece, the next one read while one is looked at. The bytes are good until the next is asked for. */
+async function* piecesOf(blob: Blob, tableSize: number, stepCount: number): AsyncGenerator<Piece> {
+  let [memory, other] = [Buffer.allocUnsafe(tableBytes(stepCount)), Buffer.allocUnsafe(tableBytes(stepCount))];
+  let coming = readPiece(blob, tableSize, 0, memory);
+  for (let next = stepCount; next < tableSize; next += stepCount) {
+    const piece = await coming;
+    [memory, other] = [other, memory];
+    coming = readPiece(blob, tableSize, next, memory.subarray(0, tableBytes(Math.min(stepCount, tableSize - next))));
+    // When it fails nobody may be there any more to be told: what was found in the piece before comes first.
+    coming.catch(() => undefined);
+    yield piece;
+  }
+  yield await coming;
+}
+
+async function readPiece(blob: Blob, tableSize: number, first: number, bytes: Buffer): Promise<Piece> {
+  const count = bytes.length / bucketSize;
+  await blob.read(tableBytes(first), bytes);
+  const copies: Buffer[] = [];
+  for (let behind = tableSize; tableBytes(behind) < blob.size; behind += tableSize)
+    copies.push(await readCopies(blob, behind + first, count));
+  return { first, count, bytes, copies };
+}
+
 /** What is known so far, window by window. */
 class ScanFindings implements ScanResult {
   readonly #file: string;
   readonly #request: ScanRequest;
+  readonly #plain: PlainWindows;
   readonly digests: HeadDigests;
+  readonly mirror: TableMirror | undefined;
   readonly mended: MendedBucket[] = [];
   readonly underivable: MendedBucket[] = [];
   resizable = 0;
@@ -102,10 +136,24 @@ class ScanFindings implements ScanResult {
     this.#file = file;
     this.#request = request;
     this.digests = digests;
+    this.mirror = TableMirror.of(digests.tableSize, digests.windowBuckets, request.mirrorBytesMax);
+    const { checkpoint, end, recordSize, resizeFrequency } = request;
+    const recordCount = end.keyBytes / recordSize;
+    this.#plain = new PlainWindows({ epoch: checkpoint.epoch, section: end.section, recordCount, resizeFrequency });
   }
 
   /** Takes the window that begins with bucket `first`. */
   take(first: number, bytes: Buffer, copies: readonly Buffer[]): void {
+    const window = this.digests.windowOf(first);
+    if (this.#plain.isPlain(bytes, copies, this.#request.digests?.of(window))) {
+      this.digests.put(window, this.#plain.digest);
+      this.resizable += this.#plain.resizable;
+    } else if (!this.#judgeWindow(first, bytes, copies)) return;
+    this.mirror?.load(window, bytes);
+  }
+
+  /** Says of each bucket what must become of it. False when one of them is to be derived. */
+  #judgeWindow(first: number, bytes: Buffer, copies: readonly Buffer[]): boolean {
     const indices = Array.from({ length: bytes.length / bucketSize }, (_, index) => index);
     const isUsed = (at: number): boolean => !isBlank(bytes, at) || copies.some((copy) => !isBlank(copy, at));
     const verdicts = indices.map((index): Verdict => {
@@ -119,6 +167,7 @@ class ScanFindings implements ScanResult {
       if (isUsed(at)) checkCopies(bytes, copies, at, first + index, verdict, this.#request);
       this.#add(first + index, bytes, at, verdict);
     }
+    return !isWrong && !verdicts.includes('derive');
   }
 
   #isWrong(first: number, bytes: Buffer, verdicts: readonly Verdict[]): boolean {

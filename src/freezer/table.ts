@@ -105,7 +105,8 @@ export class Table {
   readonly unnecessaryWrites = new Counter();
   readonly resizes = new Counter();
 
-  constructor(blob: Blob, settings: TableSettings, size: number, state: TableState) {
+  /** With the mirror that a scan of the whole table filled, if there was one. */
+  constructor(blob: Blob, settings: TableSettings, size: number, state: TableState, mirror?: TableMirror) {
     this.#blob = blob;
     this.#settings = settings;
     this.#size = size;
@@ -115,7 +116,7 @@ export class Table {
     this.#digests = state.digests;
     this.#digestsNext = state.digests?.copy();
     this.#windowBuckets = state.digests?.windowBuckets ?? Math.min(size, windowBucketsMax);
-    this.#mirror = TableMirror.of(size, this.#windowBuckets, settings.mirrorBytesMax);
+    this.#mirror = mirror ?? TableMirror.of(size, this.#windowBuckets, settings.mirrorBytesMax);
   }
 
   /** Buckets that lookups use. */

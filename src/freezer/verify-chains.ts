@@ -5,6 +5,7 @@
  * Reads only. What is rotten on the way is passed over: reads report it for the keys that it concerns. A table of which no
  * bucket that was asked for can be believed is none of this store.
  */
+import { inGroups } from '../base/in-groups.ts';
 import { BlobError } from '../blob/blob-error.ts';
 import { governingSize } from '../blob/page.ts';
 import { crc32c } from '../codec/crc32c.ts';
@@ -33,18 +34,23 @@ export interface ChainSample {
 const growingSampleCount = 64;
 const sealedSampleCount = 2;
 const cachePages = 64;
+/** Sections, and records of each, that are looked at together: one waits for the disk while another is worked on. */
+const sectionsAtATime = 16;
+const recordsAtATime = 16;
 
 export async function verifyChains(sample: ChainSample): Promise<void> {
   const { files, end, sealedCount } = sample;
   const index = new KeyIndex(files.keys, { pageSize: files.pageSize, recordSize: files.layout.size, cachePages });
   const heads: HeadTally = { readCount: 0, damage: undefined };
   await verifySection(sample, index, heads, end.section, end.keyBytes, growingSampleCount);
-  for (let section = end.section - 1; section >= Math.max(0, end.section - sealedCount); section--) {
+  const count = Math.min(sealedCount, end.section);
+  const sections = Array.from({ length: count }, (_, below) => end.section - 1 - below);
+  await inGroups(sections, sectionsAtATime, async (section) => {
     const keyBytes = await passRot(() => index.sealedSize(section));
     if (keyBytes !== undefined) await verifySection(sample, index, heads, section, keyBytes, sealedSampleCount);
     const line = sample.sealed?.find((end) => end.section === section);
     if (line !== undefined) await verifyEnd(sample, index, line);
-  }
+  });
   if (heads.readCount === 0 && heads.damage !== undefined) throw heads.damage;
 }
 
@@ -86,9 +92,9 @@ async function verifySection(
   sampleCount: number,
 ): Promise<void> {
   const count = Math.floor(keyBytes / sample.files.layout.size);
-  for (let position = Math.max(0, count - sampleCount); position < count; position++) {
-    await verifyChain(sample, index, heads, { section, position });
-  }
+  const first = Math.max(0, count - sampleCount);
+  const positions = Array.from({ length: count - first }, (_, at) => first + at);
+  await inGroups(positions, recordsAtATime, (position) => verifyChain(sample, index, heads, { section, position }));
 }
 
 async function verifyChain(
@@ -103,7 +109,7 @@ async function verifyChain(
   const head = await sample.table.slot(crc32c(record.key));
   if (head instanceof Error) {
     if (!isRot(head)) throw head;
-    heads.damage = head;
+    heads.damage ??= head;
     return;
   }
   heads.readCount++;

@@ -10,6 +10,7 @@ import { type Blob, isUnfinishedBlob } from '../blob/blob.ts';
 import { corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
+import { crcSize } from '../codec/crc32c.ts';
 import { compareEnds, type JournalEnd } from './journal-end.ts';
 import { type JournalFiles, placeOfValue, withBlob } from './journal-files.ts';
 import { streamPages } from './page-stream.ts';
@@ -25,13 +26,6 @@ export interface TailStretch {
   readonly bytes: Buffer;
 }
 
-export interface TailRecord {
-  readonly section: number;
-  readonly position: number;
-  /** A view of the stretch. */
-  readonly bytes: Buffer;
-}
-
 export interface JournalTail {
   /** What was read: the records' own bytes are all that recovery keeps of them in memory. */
   readonly stretches: readonly TailStretch[];
@@ -39,16 +33,6 @@ export interface JournalTail {
   readonly end: JournalEnd;
   /** Why reading ended there. */
   readonly stop: string;
-}
-
-/** The records of a tail in their order. */
-export function* tailRecords(tail: JournalTail, recordSize: number): Generator<TailRecord> {
-  for (const { section, first, count, bytes } of tail.stretches) {
-    for (let index = 0; index < count; index++) {
-      const at = index * recordSize;
-      yield { section, position: first + index, bytes: bytes.subarray(at, at + recordSize) };
-    }
-  }
 }
 
 interface SectionTail extends JournalTail {
@@ -114,10 +98,11 @@ interface TailPayload {
 async function readTailPayload(files: JournalFiles, blob: Blob, from: JournalEnd): Promise<TailPayload> {
   const { pageSize } = files;
   const firstPage = Math.floor(from.keyBytes / pageSize);
-  const parts: Buffer[] = [];
   let skip = from.keyBytes % pageSize;
   const physical = physicalPageSize(pageSize);
   const wholeBytes = blob.size - (blob.size % physical);
+  const payload = Buffer.allocUnsafeSlow(Math.max(0, wholeBytes / physical - firstPage) * pageSize);
+  let size = 0;
   let stop = `${blob.path} ends`;
   let complete = wholeBytes === blob.size;
   for await (const { page, bytes, checksum } of streamPages(blob, pageSize, firstPage)) {
@@ -127,14 +112,14 @@ async function readTailPayload(files: JournalFiles, blob: Blob, from: JournalEnd
       complete = false;
       break;
     }
-    parts.push(bytes.subarray(skip, checksum.size));
+    size += bytes.copy(payload, size, skip, checksum.size);
     skip = 0;
     if (checksum.size === pageSize) continue;
     stop = `${blob.path}: page ${page} ends after ${checksum.size} bytes`;
     complete &&= last;
     break;
   }
-  return { bytes: Buffer.concat(parts), complete, stop };
+  return { bytes: payload.subarray(0, size), complete, stop };
 }
 
 /** Takes whole records with good values from the payload. */
@@ -155,7 +140,8 @@ async function takeRecords(
     const position = first + count;
     const value = placeOfValue(files, { section: from.section, position }, payload.bytes, at);
     if (value.offset !== valueEnd) throw misplaced(files, from.section, position, valueEnd, value.offset);
-    const failure = await frames.failure(value.offset, value.size);
+    if (!frames.has(value.offset, value.size)) await frames.readFrom(value.offset, value.size);
+    const failure = frames.failure(value.offset, value.size);
     if (failure !== undefined) {
       stop = failure;
       torn = true;
@@ -173,7 +159,7 @@ async function takeRecords(
 
 const readAheadBytes = 1 << 20;
 
-/** Checks frames that follow each other, reading ahead. */
+/** Checks frames that follow each other, reading ahead: there is nothing to wait for at most of them. */
 class FrameReader {
   readonly #blob: Blob;
   #start = 0;
@@ -183,17 +169,32 @@ class FrameReader {
     this.#blob = blob;
   }
 
-  /** Why the frame does not count; `undefined` when it does. */
-  async failure(offset: number, size: number): Promise<string | undefined> {
-    if (size < 4 || offset + size > this.#blob.size) return `${this.#blob.path}: value at ${offset} is cut off`;
-    if (offset < this.#start || offset + size > this.#start + this.#bytes.length) {
-      this.#bytes = Buffer.allocUnsafe(Math.min(Math.max(size, readAheadBytes), this.#blob.size - offset));
-      this.#start = offset;
-      await this.#blob.read(offset, this.#bytes);
-    }
+  /** Whether the frame is in memory, or the file does not have all of it. */
+  has(offset: number, size: number): boolean {
+    return !this.#isInFile(offset, size) || this.#isInMemory(offset, size);
+  }
+
+  /** Reads the frame, which the file has, and what follows it. */
+  async readFrom(offset: number, size: number): Promise<void> {
+    this.#bytes = Buffer.allocUnsafe(Math.min(Math.max(size, readAheadBytes), this.#blob.size - offset));
+    this.#start = offset;
+    await this.#blob.read(offset, this.#bytes);
+  }
+
+  /** Why the frame, which is here if the file has it, does not count; `undefined` when it does. */
+  failure(offset: number, size: number): string | undefined {
+    if (!this.#isInFile(offset, size)) return `${this.#blob.path}: value at ${offset} is cut off`;
     const at = offset - this.#start;
     const checked = checkFrame(this.#bytes.subarray(at, at + size), this.#blob.path, offset);
     return checked instanceof Error ? checked.message : undefined;
+  }
+
+  #isInFile(offset: number, size: number): boolean {
+    return size >= crcSize && offset + size <= this.#blob.size;
+  }
+
+  #isInMemory(offset: number, size: number): boolean {
+    return offset >= this.#start && offset + size <= this.#start + this.#bytes.length;
   }
 }
 

@@ -4,6 +4,7 @@
  * Sections below the checkpoint's are complete: no torn tail, and the last record ends where the value file ends. The
  * checkpoint's own section holds at least the committed bytes. Anything less is an error that repeats.
  */
+import { inGroups } from '../base/in-groups.ts';
 import { BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
@@ -18,6 +19,9 @@ export interface CommittedPlace {
   readonly keyBytes: number;
 }
 
+/** Sections that are looked at together: one waits for the disk while another is worked on. */
+const sectionsAtATime = 16;
+
 /** Proves the sections below and at the place, and gives the end of the journals there. */
 export async function verifyCommitted(
   files: JournalFiles,
@@ -26,10 +30,11 @@ export async function verifyCommitted(
 ): Promise<JournalEnd> {
   await verifySectionsPresent(files, place.section);
   const lines = sealed === undefined ? undefined : new Map(sealed.map((line) => [line.section, line]));
-  for (let section = 0; section < place.section; section++) {
+  const sections = Array.from({ length: place.section }, (_, section) => section);
+  await inGroups(sections, sectionsAtATime, async (section) => {
     const end = await verifySealed(files, section);
     if (lines !== undefined) compareWithManifest(files, end, lines.get(section));
-  }
+  });
   return endAt(files, place);
 }
 
@@ -41,9 +46,8 @@ export async function verifyClean(
 ): Promise<JournalEnd> {
   await verifySectionsPresent(files, place.section);
   await verifyNothingBeyond(files, place);
-  for (const line of sealed ?? []) {
-    if (line.section < place.section) await verifySizes(files, line);
-  }
+  const below = (sealed ?? []).filter(({ section }) => section < place.section);
+  await inGroups(below, sectionsAtATime, (line) => verifySizes(files, line));
   const end = await endAt(files, place);
   const own = sealed?.find(({ section }) => section === place.section);
   if (own !== undefined && own.valueBytes !== end.valueBytes) {

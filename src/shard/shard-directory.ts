@@ -13,8 +13,10 @@ export async function prepareShardDirectory(directory: string): Promise<NodeDisk
   const missing = await missingAbove(directory);
   await disk.makeDirectory('');
   for (const made of missing) await new NodeDisk(dirname(made)).syncDirectory('');
-  await new NodeDisk(dirname(directory)).syncDirectory('');
-  if (!missing.includes(dirname(directory))) await syncIfAllowed(dirname(dirname(directory)));
+  await Promise.all([
+    new NodeDisk(dirname(directory)).syncDirectory(''),
+    missing.includes(dirname(directory)) ? undefined : syncIfAllowed(dirname(dirname(directory))),
+  ]);
   return disk;
 }
 

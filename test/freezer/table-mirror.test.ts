@@ -189,3 +189,31 @@ test('a disk that cannot give the neighbours is asked for the windows alone', as
   await assert.rejects(table.heads([0]), { code: 'disk-failed' });
   await table.close();
 });
+
+test('a table that was scanned after a crash is warm: neither replay nor reads need it again', async () => {
+  const disk = new SimulatedDisk();
+  const settings = { ...namedSettings, tableInitialSize: 1024, tableResizeFrequency: 8 };
+  const keys = Array.from({ length: 400 }, (_, index) => key(`key${index}`));
+  const first = await Freezer.open(disk, settings, { kind: 'create' });
+  await first.putMany(keys.map((name, index) => ({ key: name, value: index })));
+  const checkpoint = await first.sync();
+  const { tableState: table } = first;
+  await first.putMany(keys.slice(0, 300).map((name, index) => ({ key: name, value: 1000 + index })));
+  await first.commit();
+  await first.release();
+  const clone = disk.clone();
+  const readCount = (count: number): number =>
+    clone.log.filter(({ kind, path }) => kind === 'read' && path === tablePath).length - count;
+  const freezer = await Freezer.open(clone, settings, { kind: 'roll-forward', checkpoint, table });
+  const opening = readCount(0);
+  const samples = 64;
+  assert.ok(opening <= 2 + samples, `${opening} reads: the header, the scan in one piece, and the chains sampled`);
+  const found = await freezer.getMany(keys.map((name) => ({ key: name })));
+  assert.deepEqual(
+    found,
+    keys.map((_, index) => (index < 300 ? 1000 + index : index)),
+  );
+  await freezer.putMany(keys.map((name, index) => ({ key: name, value: 2000 + index })));
+  assert.equal(readCount(opening), 0);
+  await freezer.release();
+});
