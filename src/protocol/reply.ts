@@ -136,30 +136,42 @@ export function encodeReply(reply: Reply): ReplyWire {
 export function replyBytes({ id, part, last, results, error }: Reply): Buffer {
   const head = `${opened(JSON.stringify({ v: protocolVersion, id, part, last }))},"results":[`;
   const tail = error === undefined ? ']}' : `],"error":${JSON.stringify(error)}}`;
-  const facts = results.map((result) => JSON.stringify(encodeResult({ ...result, value: undefined })));
+  const facts = results.map(factsOf);
   let size = Buffer.byteLength(head) + Buffer.byteLength(tail) + Math.max(0, results.length - 1);
   for (const [index, { value }] of results.entries()) {
-    size += Buffer.byteLength(facts[index] ?? '');
+    size += Buffer.byteLength(facts[index] ?? '') + 1;
     if (value !== undefined) size += valueField.length + base64Size(value.length) + 1;
   }
   const into = Buffer.allocUnsafe(size);
-  let at = into.write(head);
+  let at = 0;
+  let text = head;
   for (const [index, { value }] of results.entries()) {
-    if (index > 0) at += into.write(',', at, 'latin1');
-    const fact = facts[index] ?? '';
-    if (value === undefined) at += into.write(fact, at);
-    else {
-      at += into.write(`${opened(fact)}${valueField}`, at);
+    text += `${index > 0 ? ',' : ''}${facts[index] ?? ''}`;
+    if (value !== undefined) {
+      at += into.write(`${text}${valueField}`, at);
       at += into.write(encodeBase64(value), at, 'latin1');
-      at += into.write('"}', at, 'latin1');
+      text = '"';
     }
+    text += '}';
   }
-  at += into.write(tail, at);
+  at += into.write(`${text}${tail}`, at);
   assert(at === size, 'a reply of the size that was reckoned');
   return into;
 }
 
 const valueField = ',"value":"';
+
+/** The JSON of a result without its value and its end. Only texts of others need escaping. */
+function factsOf({ key, cursor, outcome, size, time, put, error }: LookupResult): string {
+  let text = `{"outcome":"${outcome}"`;
+  if (key !== undefined) text += `,"key":${JSON.stringify(key)}`;
+  if (cursor !== undefined) text += `,"cursor":${JSON.stringify(cursor)}`;
+  if (size !== undefined) text += `,"size":${size}`;
+  if (time !== undefined) text += `,"time":${time}`;
+  if (put !== undefined) text += `,"put":${JSON.stringify(put)}`;
+  if (error !== undefined) text += `,"error":${JSON.stringify(error)}`;
+  return text;
+}
 
 /** The JSON of an object, to which a field is to be added. */
 function opened(text: string): string {
