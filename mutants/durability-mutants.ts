@@ -141,8 +141,8 @@ export const durabilityMutants: readonly Mutant[] = [
   {
     name: 'commit-without-its-values',
     file: 'src/journal/oversized.ts',
-    text: 'this.#persistValues(staged), alongside?.()',
-    replacement: 'void this.#persistValues(staged), alongside?.()',
+    text: 'this.#persistValues(staged),',
+    replacement: 'void this.#persistValues(staged),',
     breaks: 'A commit returns when the key records are durable, and the values follow later.',
     killer: { file: 'test/shard/group-commit.test.ts', test: 'resolves no put before its fsyncs returned' },
   },

@@ -113,11 +113,11 @@ export class Oversized {
 
   /**
    * Lets the disk begin with the values in memory, when they are many and it has time: neither a commit nor the head
-   * start before is being written. Rejects when they are lost; the next commit then fails too.
+   * start before is being written. Rejects when they are lost; the next commit then fails too. It never finds nothing to
+   * do: each value has a record, which is in memory or has overflowed.
    */
   headStart(): Promise<void> | undefined {
     if (this.#persisting || this.#headStart.isWriting || this.values.pending < this.headStartSize) return undefined;
-    this.#unsynced = true;
     return this.#headStart.begin();
   }
 
