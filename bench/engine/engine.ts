@@ -1,7 +1,7 @@
 /**
  * `bench engine`: every contender loads the same records and reads some of them back, each run in a process and a
- * directory of its own, so that memory, garbage collection and caches do not mix. The runs alternate, and the system's
- * dirty pages are written out before each. A hash over values read back ties the speed to the right result.
+ * directory of its own, so that memory, garbage collection and caches do not mix. The runs alternate; before each the
+ * machine's memory is touched and the system's dirty pages are written out. A hash over values read back ties the speed to the right result.
  */
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { BenchError } from '../bench-error.ts';
 import { runChild } from '../child.ts';
 import type { ContenderName } from '../contender/contenders.ts';
 import { describeMachine } from '../machine.ts';
+import { touchMemory } from '../touch-memory.ts';
 import { Workload } from '../workload.ts';
 import { expectedHash } from './get-phase.ts';
 import { formatGrowthReport } from './growth-report.ts';
@@ -80,6 +81,7 @@ async function measureOne(contender: ContenderName, inputs: Inputs, parent: stri
     const size = { recordCount, keyBytes, valueBytes, batchCount };
     const { warmCount, coldCount, coldMemoryMiB } = inputs;
     const counts = { warmCount, coldCount, coldMemoryMiB };
+    await touchMemory();
     const request: EngineRunRequest = { contender, directory, ...size, syncMs, ...counts };
     return await runChild<EngineRun>(runProgram, request, [youngGeneration, '--expose-gc']);
   } finally {

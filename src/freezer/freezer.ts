@@ -13,7 +13,8 @@
  * Invariants:
  *
  * - Puts are serialised. One commit or sync runs at a time; puts during a commit collect in memory, and no byte of a
- *   key section is written from its first write until its last fsync returned.
+ *   key section is written from its first write until its last fsync returned. Values of a large batch are written, and
+ *   fsynced, ahead of its commit; not while one runs.
  * - Sync is a barrier for puts from the moment it takes the changed buckets until `save(checkpoint)` is done: a put
  *   after a finished resize but before its checkpoint could not be replayed.
  * - A section and its directory entries are durable before the first byte of the next one.
@@ -269,8 +270,8 @@ export class Freezer<V> {
    */
   commit(save?: SaveMark): Promise<JournalEnd> {
     return this.#commits.run(async () => {
-      const { done } = await this.#writer.run(() => {
-        this.#mutable();
+      const { done } = await this.#writer.run(async () => {
+        await this.#quiet();
         return { done: this.#persist(save) };
       });
       await done;
@@ -329,6 +330,7 @@ export class Freezer<V> {
         throw error;
       }
       await this.#guarded(async () => this.#appendRecords(batch, places, appended));
+      this.#startEarly();
       if (appended.length < batch.keys.length) await yieldToLoop();
     }
     this.#puts.add(appended.length);
@@ -343,12 +345,13 @@ export class Freezer<V> {
     if (!this.#oversized.hasFiles) await this.#oversized.ensureFiles();
     const places: ValueLocation[] = [];
     const end = Math.min(keys.length, first + appendStepCount);
+    const sizeEnd = Math.min(this.#settings.valueTargetSize, log.size + this.#oversized.headStartSize);
     for (let index = first; index < end; index++) {
       const size = present(values.sizes[index], 'the size of a value');
       const frame = log.reserve(size);
       values.write(index, frame.into, frame.at);
       places.push(log.seal(size));
-      if (log.size >= this.#settings.valueTargetSize || this.#oversized.overfull) break;
+      if (log.size >= sizeEnd || this.#oversized.overfull) break;
     }
     return places;
   }
@@ -363,6 +366,12 @@ export class Freezer<V> {
       this.#table.update(bucket, head, { epoch: this.#epoch, section: cursor.section, position });
       appended.push({ cursor, position: { section: cursor.section, position } });
     }
+  }
+
+  /** Lets the disk begin with a large batch. The commit that needs it fails with it. */
+  #startEarly(): void {
+    const started = this.#oversized.headStart();
+    if (started !== undefined) this.#guarded(() => started).catch(() => {});
   }
 
   /** Takes what was appended and starts to make it durable; puts go on while `done` is pending. */
@@ -393,16 +402,20 @@ export class Freezer<V> {
     if (this.#oversized.overfull) await this.#oversized.overflow();
   }
 
-  /** Waits for the commit in flight: until then no byte of a key section may be written. */
+  /** Waits for the commit in flight, until which no byte of a key section may be written, and for a write of values. */
   async #quiet(): Promise<void> {
-    await this.#inFlight;
+    this.#mutable();
+    await this.#guarded(async () => {
+      await this.#inFlight;
+      await this.#oversized.written();
+    });
     this.#mutable();
   }
 
   #checkpointed(save: SaveCheckpoint | undefined, options: { readonly finish: boolean }): Promise<Checkpoint> {
     return this.#commits.run(() =>
-      this.#writer.run(() => {
-        this.#mutable();
+      this.#writer.run(async () => {
+        await this.#quiet();
         return this.#guarded(() => this.#syncAll(save, options));
       }),
     );

@@ -3,12 +3,13 @@
  *
  * One section grows. `stage` takes what was appended since the last time, `persist` writes it and makes both files
  * durable side by side; what is appended meanwhile stays in memory. A record counts only with its value: no order is
- * kept between the two files, recovery checks both.
+ * kept between the two files, recovery checks both. Values of a large batch go to the disk ahead of their commit.
  *
  * Crash behaviour: what `persist` returned for is durable. Of anything later any part may be on disk.
  */
 import type { Reserved, StagedPages } from '../blob/paged-tail.ts';
 import type { Disk } from '../disk/disk.ts';
+import { HeadStart } from './head-start.ts';
 import type { JournalEnd } from './journal-end.ts';
 import { KeyIndex } from './key-index.ts';
 import { SectionBlobs } from './section-blobs.ts';
@@ -31,14 +32,21 @@ export interface StagedCommit {
   readonly values: StagedFrames | undefined;
 }
 
+/** Pieces in which a full buffer of values goes to the disk ahead of its commit. */
+const headStartsPerBuffer = 8;
+
 export class Oversized {
   readonly keys: KeyIndex;
   readonly values: ValueLog;
+  /** Bytes of values that are worth a write of their own. */
+  readonly headStartSize: number;
   readonly #settings: OversizedSettings;
+  readonly #headStart: HeadStart;
   #section = 0;
   #hasFiles = false;
   /** Bytes were written that no fsync covers yet. */
   #unsynced = false;
+  #persisting = false;
 
   constructor(disk: Disk, settings: OversizedSettings) {
     this.#settings = settings;
@@ -46,6 +54,8 @@ export class Oversized {
     this.values = new ValueLog(new SectionBlobs(disk, settings.valuePartition), {
       writeBuffer: settings.valueWriteBuffer,
     });
+    this.headStartSize = Math.ceil(settings.valueWriteBuffer / headStartsPerBuffer);
+    this.#headStart = new HeadStart(this.values);
   }
 
   /** Section that grows. */
@@ -101,6 +111,21 @@ export class Oversized {
     return this.keys.reserve();
   }
 
+  /**
+   * Lets the disk begin with the values in memory, when they are many and it has time: neither a commit nor the head
+   * start before is being written. Rejects when they are lost; the next commit then fails too. It never finds nothing to
+   * do: each value has a record, which is in memory or has overflowed.
+   */
+  headStart(): Promise<void> | undefined {
+    if (this.#persisting || this.#headStart.isWriting || this.values.pending < this.headStartSize) return undefined;
+    return this.#headStart.begin();
+  }
+
+  /** The write of a head start has ended: until then nothing can be staged. */
+  written(): Promise<void> {
+    return this.#headStart.written();
+  }
+
   /** Takes everything that was appended; `undefined` when all of it is durable already. */
   stage(): StagedCommit | undefined {
     const keys = this.keys.stage({ partial: true });
@@ -110,9 +135,20 @@ export class Oversized {
     return { end: this.end, keys, values };
   }
 
-  /** Writes and fsyncs what was staged, both files and `alongside` in parallel; waits for all of them, also on failure. */
+  /**
+   * Writes and fsyncs what was staged, both files and `alongside` in parallel; waits for all of them and for the head
+   * start, also on failure.
+   */
   async persist(staged: StagedCommit, alongside?: () => Promise<void>): Promise<void> {
-    const outcomes = await Promise.allSettled([this.#persistKeys(staged), this.#persistValues(staged), alongside?.()]);
+    this.#persisting = true;
+    const ahead = this.#headStart.settled();
+    const outcomes = await Promise.allSettled([
+      this.#persistKeys(staged),
+      this.#persistValues(staged),
+      alongside?.(),
+      ahead,
+    ]);
+    this.#persisting = false;
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
@@ -126,6 +162,7 @@ export class Oversized {
   }
 
   async close(): Promise<void> {
+    this.#headStart.stop();
     await this.keys.close();
     await this.values.close();
   }

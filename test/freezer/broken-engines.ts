@@ -78,6 +78,9 @@ function syncsSwapped(): Pick<WorkloadPlan, 'disturb' | 'beforeSync'> {
   };
 }
 
+/** Turns of the queue of promises that an fsync is late: more than the next commit takes that has nothing to write. */
+const lateTurns = 20;
+
 /** Lets pages be written while their fsync is in flight: the engine is told that it returned before it began. */
 function earlySync(): Pick<WorkloadPlan, 'disturb' | 'settled'> {
   let waiting: DiskFile[] = [];
@@ -89,6 +92,7 @@ function earlySync(): Pick<WorkloadPlan, 'disturb' | 'settled'> {
     settled: async () => {
       const files = waiting;
       waiting = [];
+      for (let turn = 0; files.length > 0 && turn < lateTurns; turn++) await Promise.resolve();
       await Promise.all(files.map((file) => file.sync()));
     },
   };
