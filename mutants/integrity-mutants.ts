@@ -118,8 +118,8 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'chain-of-another-key-followed',
     file: 'src/freezer/chain-search.ts',
-    text: 'if (next === undefined) return this.#strayDamage(walk, image);',
-    replacement: 'if (next === undefined) return walk.readCount < 0 ? this.#strayDamage(walk, image) : undefined;',
+    text: 'if (!goesOn) return this.#strayDamage(walk);',
+    replacement: 'if (!goesOn) return walk.readCount < 0 ? this.#strayDamage(walk) : undefined;',
     breaks: 'A bucket with the head of another one makes its keys missing.',
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'a chain that leads to a key of another one' },
   },
@@ -243,8 +243,8 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'chain-may-go-forwards',
     file: 'src/freezer/chain-search.ts',
-    text: 'if (!isBefore(next, walk.at)) return this.#forwardDamage(walk.at, next);',
-    replacement: 'if (walk.readCount < 0) return this.#forwardDamage(walk.at, next);',
+    text: 'if (goesOn && !isBefore(next, walk)) return this.#forwardDamage(walk, next);',
+    replacement: 'if (goesOn && walk.readCount < 0) return this.#forwardDamage(walk, next);',
     breaks: 'A chain that leads to itself is followed for ever.',
     killer: { file: 'test/freezer/hazards/rot-and-strays.test.ts', test: 'where the original never returned' },
   },

@@ -79,8 +79,9 @@ export class PagedTail {
   }
 
   /** Where the payload from `offset` on, at or behind `start`, is in memory now. */
-  image(offset: number): { readonly bytes: Buffer; readonly at: number } {
-    return { bytes: this.#memory, at: offset - this.#start };
+  image(offset: number, image: { bytes: Buffer; at: number }): void {
+    image.bytes = this.#memory;
+    image.at = offset - this.#start;
   }
 
   /** Copies payload bytes from `offset` on, which must lie at or behind `start`. */

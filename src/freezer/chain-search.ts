@@ -16,11 +16,20 @@ import type { KeyIndex, RecordPosition } from '../journal/key-index.ts';
 import type { RecordImage } from '../journal/section-pages.ts';
 import { ChainReads } from './chain-reads.ts';
 import type { Cursor } from './cursor.ts';
-import { isBefore, isRecordOf, type RecordTail, readNext, readRecordTail, recordDamage } from './key-record.ts';
+import {
+  isBefore,
+  isRecordOf,
+  type KeyRecord,
+  type Mutable,
+  readCursor,
+  readNext,
+  readRecord,
+  recordDamage,
+} from './key-record.ts';
 import type { Table } from './table.ts';
 
-/** Where a key's newest record is, or why that cannot be told; `undefined` when it has none. */
-export type Located = { readonly cursor: Cursor } | Error | undefined;
+/** Where the value of a key's newest record is, or why that cannot be told; `undefined` when it has none. */
+export type Located = Cursor | Error | undefined;
 
 /** A record of a key. */
 export interface Place {
@@ -33,20 +42,23 @@ export const onDisk = Symbol('on disk');
 /** The chain goes on behind this record. */
 const onward = Symbol('onward');
 
-/** A key that is looked for, at a record of its chain. */
-interface Walk {
+/** A key that is looked for, at a record of its chain: its place, and where in memory it is once that is known. */
+interface Walk extends Mutable<RecordPosition>, RecordImage {
   readonly index: number;
   readonly key: Uint8Array;
   readonly hash: number;
-  at: RecordPosition;
   /** Records read so far. */
   readCount: number;
 }
+
+const nowhere = Buffer.alloc(0);
 
 export class ChainSearch {
   readonly #table: Table;
   readonly #keys: KeyIndex;
   readonly #keySize: number;
+  /** What is behind a record, until a walk goes there. */
+  readonly #next = { section: 0, position: 0 };
   /** Records read on the way to another key's. */
   readonly unnecessaryReads = new Counter();
   readonly chainReads = new ChainReads();
@@ -64,11 +76,10 @@ export class ChainSearch {
     if (!this.#table.has(bucket)) return onDisk;
     const head = this.#table.head(bucket);
     if (head === undefined) return this.#settled(0, undefined);
-    const walk: Walk = { index: 0, key, hash, at: head, readCount: 0 };
+    const walk = walkFrom(head, 0, key, hash);
     for (;;) {
-      const image = this.#keys.peek(walk.at);
-      if (image === undefined) return onDisk;
-      const outcome = this.#take(walk, image);
+      if (!this.#keys.peek(walk, walk)) return onDisk;
+      const outcome = this.#take(walk);
       if (outcome !== onward) return outcome;
     }
   }
@@ -83,7 +94,7 @@ export class ChainSearch {
       if (!this.#table.has(bucket)) continue;
       const head = this.#table.head(bucket);
       if (head === undefined) located[index] = this.#settled(0, undefined);
-      else walks.push({ index, key, hash, at: head, readCount: 0 });
+      else walks.push(walkFrom(head, index, key, hash));
     }
     this.#walkInMemory(walks, located);
     return located;
@@ -99,15 +110,19 @@ export class ChainSearch {
       const head = heads[index];
       const hash = present(hashes[index], 'a hash');
       if (head === undefined || head instanceof Error) located[index] = this.#settled(0, head);
-      else walks.push({ index, key, hash, at: head, readCount: 0 });
+      else walks.push(walkFrom(head, index, key, hash));
     }
     for (let open = this.#walkInMemory(walks, located); open.length > 0; ) {
-      const records = await this.#keys.readMany(open.map((walk) => walk.at));
+      const records = await this.#keys.readMany(open);
       const further = open.filter((walk, at) => {
         const bytes = present(records[at], 'a record');
-        const outcome = this.#take(walk, bytes instanceof Error ? bytes : { bytes, at: 0 });
-        if (outcome !== onward) located[walk.index] = outcome;
-        return outcome === onward;
+        if (bytes instanceof Error) {
+          located[walk.index] = this.#settled(walk.readCount + 1, bytes);
+          return false;
+        }
+        walk.bytes = bytes;
+        walk.at = 0;
+        return this.#takeOf(walk, located);
       });
       open = this.#walkInMemory(further, located);
     }
@@ -122,10 +137,10 @@ export class ChainSearch {
     while (at !== undefined) {
       const [bytes] = await this.#keys.readMany([at]);
       if (bytes instanceof Error) throw bytes;
-      const image = { bytes: present(bytes, 'a record'), at: 0 };
-      const record = this.#parse(at, image);
+      const record = this.#parse(at, present(bytes, 'a record'));
       if (record instanceof Error) throw record;
-      if (isRecordOf(key, image.bytes, image.at)) yield { cursor: cursorOf(at, record), position: at };
+      const cursor = { section: at.section, offset: record.valueOffset, size: record.valueSize };
+      if (record.key.equals(key)) yield { cursor, position: at };
       at = record.next;
     }
   }
@@ -134,25 +149,25 @@ export class ChainSearch {
   #walkInMemory(walks: readonly Walk[], located: (Located | typeof onDisk)[]): Walk[] {
     const paused: Walk[] = [];
     for (let open = walks; open.length > 0; ) {
-      const images = open.map(({ at }) => this.#keys.peek(at));
-      touchAll(images, this.#keys.recordSize);
-      const further: Walk[] = [];
-      for (const [at, walk] of open.entries()) {
-        const image = images[at];
-        const outcome = image === undefined ? onDisk : this.#take(walk, image);
-        if (outcome === onDisk) paused.push(walk);
-        else if (outcome === onward) further.push(walk);
-        else located[walk.index] = outcome;
-      }
-      open = further;
+      const here: Walk[] = [];
+      for (const walk of open) (this.#keys.peek(walk, walk) ? here : paused).push(walk);
+      touchAll(here, this.#keys.recordSize);
+      open = here.filter((walk) => this.#takeOf(walk, located));
     }
     return paused;
   }
 
-  /** Takes a walk past its next record. */
-  #take(walk: Walk, image: RecordImage | Error): Located | typeof onward {
+  /** As `#take`, for one of many. Whether the walk goes on. */
+  #takeOf(walk: Walk, located: (Located | typeof onDisk)[]): boolean {
+    const outcome = this.#take(walk);
+    if (outcome !== onward) located[walk.index] = outcome;
+    return outcome === onward;
+  }
+
+  /** Takes a walk past its next record, which is in memory. */
+  #take(walk: Walk): Located | typeof onward {
     walk.readCount++;
-    const outcome = image instanceof Error ? image : this.#visit(walk, image);
+    const outcome = this.#visit(walk);
     return outcome === onward ? onward : this.#settled(walk.readCount, outcome);
   }
 
@@ -163,34 +178,34 @@ export class ChainSearch {
   }
 
   /** What a record says to a walk: where its key's value is, why that cannot be told, or that the chain goes on. */
-  #visit(walk: Walk, image: RecordImage): Located | typeof onward {
-    if (isRecordOf(walk.key, image.bytes, image.at)) {
-      const record = this.#parse(walk.at, image);
-      return record instanceof Error ? record : { cursor: cursorOf(walk.at, record) };
-    }
+  #visit(walk: Walk): Located | typeof onward {
+    const next = this.#next;
     try {
-      const next = readNext(image.bytes, image.at, this.#keySize);
-      if (next === undefined) return this.#strayDamage(walk, image);
-      if (!isBefore(next, walk.at)) return this.#forwardDamage(walk.at, next);
-      walk.at = next;
-      return onward;
+      const goesOn = readNext(walk.bytes, walk.at, this.#keySize, next);
+      if (goesOn && !isBefore(next, walk)) return this.#forwardDamage(walk, next);
+      if (isRecordOf(walk.key, walk.bytes, walk.at))
+        return readCursor(walk.bytes, walk.at, this.#keySize, walk.section);
+      if (!goesOn) return this.#strayDamage(walk);
     } catch (error) {
-      return this.#fieldDamage(walk.at, error);
+      return this.#fieldDamage(walk, error);
     }
+    walk.section = next.section;
+    walk.position = next.position;
+    return onward;
   }
 
   /** Why the last record of a chain cannot be that of the key's. */
-  #strayDamage({ at, hash }: Walk, image: RecordImage): Error | undefined {
+  #strayDamage(walk: Walk): Error | undefined {
     const mask = this.#table.initialSize - 1;
-    const found = crc32c(image.bytes.subarray(image.at, image.at + this.#keySize));
-    if (((found ^ hash) & mask) === 0) return undefined;
-    return recordDamage(this.#fileOf(at), at.position, 'a key of its chain', 'a key of another one');
+    const found = crc32c(walk.bytes.subarray(walk.at, walk.at + this.#keySize));
+    if (((found ^ walk.hash) & mask) === 0) return undefined;
+    return recordDamage(this.#fileOf(walk), walk.position, 'a key of its chain', 'a key of another one');
   }
 
   /** A record whose chain goes backwards, or the error that says why it is none. */
-  #parse(at: RecordPosition, image: RecordImage): RecordTail | Error {
+  #parse(at: RecordPosition, bytes: Buffer): KeyRecord | Error {
     try {
-      const record = readRecordTail(image.bytes, image.at, this.#keySize);
+      const record = readRecord(bytes, 0, this.#keySize);
       if (record.next === undefined || isBefore(record.next, at)) return record;
       return this.#forwardDamage(at, record.next);
     } catch (error) {
@@ -212,18 +227,16 @@ export class ChainSearch {
   }
 }
 
+function walkFrom(head: RecordPosition, index: number, key: Uint8Array, hash: number): Walk {
+  return { index, key, hash, section: head.section, position: head.position, readCount: 0, bytes: nowhere, at: 0 };
+}
+
 /**
  * Loads what will be looked at one by one. Places that follow each other's content wait for the memory one after the
  * other; these are independent, so that the processor asks for many at a time: a third of what a warm lookup costs.
  */
-function touchAll(images: readonly (RecordImage | undefined)[], size: number): void {
+function touchAll(images: readonly RecordImage[], size: number): void {
   let sum = 0;
-  for (const image of images) {
-    if (image !== undefined) sum += (image.bytes[image.at] ?? 0) + (image.bytes[image.at + size - 1] ?? 0);
-  }
+  for (const { bytes, at } of images) sum += (bytes[at] ?? 0) + (bytes[at + size - 1] ?? 0);
   assert(sum >= 0, 'bytes are not negative');
-}
-
-function cursorOf({ section }: RecordPosition, { valueOffset, valueSize }: RecordTail): Cursor {
-  return { section, offset: valueOffset, size: valueSize };
 }

@@ -8,6 +8,7 @@ import { headerSize } from '../blob/header.ts';
 import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
 import type { RecordLayout } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
+import type { Cursor } from './cursor.ts';
 
 /** Offsets behind the key. */
 const nextSectionAt = 0;
@@ -44,6 +45,8 @@ export interface KeyRecord extends RecordTail {
   readonly key: Buffer;
 }
 
+export type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** Writes a record at the offset. */
 export function writeRecord(
   into: Buffer,
@@ -74,7 +77,7 @@ export function readRecord(bytes: Buffer, at: number, keySize: number): KeyRecor
 export function readRecordTail(bytes: Buffer, at: number, keySize: number): RecordTail {
   const tail = at + keySize;
   return {
-    next: readNext(bytes, at, keySize),
+    next: nextOf(bytes, at, keySize),
     valueOffset: readU64(bytes, tail + valueOffsetAt),
     valueSize: bytes.readUInt32BE(tail + valueSizeAt),
   };
@@ -115,11 +118,31 @@ export function recordDamage(file: string, position: number, expected: string, f
   return corruption(`record ${position}`, { file, offset: headerSize, expected, found });
 }
 
-/** The record before it in its bucket's chain. A field above 2^53 is a CodecError. */
-export function readNext(bytes: Buffer, at: number, keySize: number): RecordPosition | undefined {
+/**
+ * Reads where the record before it in its bucket's chain is; false when there is none. A field above 2^53 is a CodecError.
+ * Makes no object: a lookup asks this of each record of a chain.
+ */
+export function readNext(bytes: Buffer, at: number, keySize: number, into: Mutable<RecordPosition>): boolean {
   const tail = at + keySize;
-  if (isAllOnes64(bytes, tail + nextSectionAt) && isAllOnes64(bytes, tail + nextPositionAt)) return undefined;
-  return { section: readU64(bytes, tail + nextSectionAt), position: readU64(bytes, tail + nextPositionAt) };
+  if (isAllOnes64(bytes, tail + nextSectionAt) && isAllOnes64(bytes, tail + nextPositionAt)) return false;
+  into.section = readU64(bytes, tail + nextSectionAt);
+  into.position = readU64(bytes, tail + nextPositionAt);
+  return true;
+}
+
+function nextOf(bytes: Buffer, at: number, keySize: number): RecordPosition | undefined {
+  const next = { section: 0, position: 0 };
+  return readNext(bytes, at, keySize, next) ? next : undefined;
+}
+
+/** Where the value of a record of this section is. */
+export function readCursor(bytes: Buffer, at: number, keySize: number, section: number): Cursor {
+  const tail = at + keySize;
+  return {
+    section,
+    offset: readU64(bytes, tail + valueOffsetAt),
+    size: bytes.readUInt32BE(tail + valueSizeAt),
+  };
 }
 
 /** Whether `left` was appended before `right`. */

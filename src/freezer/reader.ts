@@ -66,7 +66,7 @@ export class Reader<V> {
   lookup(identifier: Identifier): Begun<V> {
     if (this.#atOnce >= lookupsPerTurn) return this.#turn().then(() => this.lookup(identifier));
     this.#atOnce++;
-    const located = 'cursor' in identifier ? identifier : this.#search.locateNow(identifier.key);
+    const located = 'cursor' in identifier ? identifier.cursor : this.#search.locateNow(identifier.key);
     return this.#begin(identifier, located);
   }
 
@@ -129,7 +129,7 @@ export class Reader<V> {
     const places = this.#search.locateManyNow(keysOf(identifiers));
     let at = 0;
     for (const identifier of identifiers) {
-      lookups.push(this.#begin(identifier, 'cursor' in identifier ? identifier : places[at++]));
+      lookups.push(this.#begin(identifier, 'cursor' in identifier ? identifier.cursor : places[at++]));
     }
   }
 
@@ -138,21 +138,21 @@ export class Reader<V> {
     if (located === undefined) return missing;
     if (located === onDisk) return this.#groups.lookup(identifier);
     if (located instanceof Error) return { kind: 'failed', error: located };
-    const frame = this.#oversized.values.readNow(located.cursor);
-    return frame === undefined ? this.#groups.lookup(located) : this.#decoded(located.cursor, frame);
+    const frame = this.#oversized.values.readNow(located);
+    return frame === undefined ? this.#groups.lookup({ cursor: located }) : this.#decoded(located, frame);
   }
 
   /** As the groups ask for it: with all the waiting that it takes. */
   async #lookupTogether(identifiers: readonly Identifier[]): Promise<readonly Lookup<V>[]> {
     const keys = keysOf(identifiers);
     const places = (keys.length === 0 ? [] : await this.#search.locateMany(keys)).values();
-    const located = identifiers.map((identifier) => ('cursor' in identifier ? identifier : places.next().value));
-    const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place.cursor]));
+    const located = identifiers.map((identifier) => ('cursor' in identifier ? identifier.cursor : places.next().value));
+    const cursors = located.flatMap((place) => (place === undefined || place instanceof Error ? [] : [place]));
     const frames = (await this.#oversized.values.readMany(cursors)).values();
     const lookups = located.map((place): Begun<V> => {
       if (place === undefined) return missing;
       if (place instanceof Error) return { kind: 'failed', error: place };
-      return this.#decoded(place.cursor, present(frames.next().value, 'a frame'));
+      return this.#decoded(place, present(frames.next().value, 'a frame'));
     });
     return settled(lookups);
   }

@@ -111,23 +111,29 @@ export class KeyIndex {
   }
 
   /**
-   * The record, when all of it is in memory: not on disk yet, or on pages that were read before. Good until the next
-   * turn of the event loop. `undefined` says only that `readMany` has to be asked.
+   * Says where the record is, when all of it is in memory: not on disk yet, or on pages that were read before. Good until
+   * the next turn of the event loop. False says only that `readMany` has to be asked.
    */
-  peek({ section, position }: RecordPosition): RecordImage | undefined {
+  peek({ section, position }: RecordPosition, image: RecordImage): boolean {
     const { pageSize, recordSize } = this.#settings;
     const from = position * recordSize;
     if (this.#tail?.section === section) {
       const { pages } = this.#tail;
-      if (from + recordSize > pages.size) return undefined;
-      if (from >= pages.start) return pages.image(from);
+      if (from + recordSize > pages.size) return false;
+      if (from >= pages.start) {
+        pages.image(from, image);
+        return true;
+      }
     }
     const number = Math.floor(from / pageSize);
     const at = from - number * pageSize;
-    if (at + recordSize <= pageSize) return this.#pages.peek(section, number, at, recordSize);
+    if (at + recordSize <= pageSize) return this.#pages.peek(section, number, at, recordSize, image);
     const record = Buffer.allocUnsafe(recordSize);
     const partial: PartialRecord = { section, position, record, missing: recordSize, failure: undefined };
-    return this.#fillFromCache(partial) && partial.failure === undefined ? { bytes: record, at: 0 } : undefined;
+    if (!this.#fillFromCache(partial) || partial.failure !== undefined) return false;
+    image.bytes = record;
+    image.at = 0;
+    return true;
   }
 
   /** One outcome for each position: the record's bytes, or why it cannot be had. */

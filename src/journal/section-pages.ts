@@ -21,10 +21,10 @@ export interface ReadPage {
   readonly checksum: PageChecksum;
 }
 
-/** A record somewhere in memory. */
+/** Where in memory a record is. Written to by who looks for it: a lookup does that for each step of a chain. */
 export interface RecordImage {
-  readonly bytes: Buffer;
-  readonly at: number;
+  bytes: Buffer;
+  at: number;
 }
 
 /** Consecutive pages that are read together. */
@@ -54,11 +54,13 @@ export class SectionPages {
     this.#cache = new PageCache(pageSize, cachePages);
   }
 
-  /** Where bytes `at` to `at + size` of a page are in memory, when it was read before and has so many. */
-  peek(section: number, page: number, at: number, size: number): RecordImage | undefined {
+  /** Says where bytes `at` to `at + size` of a page are in memory; false when it was not read before or has not so many. */
+  peek(section: number, page: number, at: number, size: number, image: RecordImage): boolean {
     const frame = this.#find(section, page);
-    if (frame < 0 || at + size > this.#cache.sizeOf(frame)) return undefined;
-    return { bytes: this.#cache.memoryOf(frame), at: this.#cache.startOf(frame) + at };
+    if (frame < 0 || at + size > this.#cache.sizeOf(frame)) return false;
+    image.bytes = this.#cache.memoryOf(frame);
+    image.at = this.#cache.startOf(frame) + at;
+    return true;
   }
 
   /** Data of a page that was read before and found good. Good until the next turn of the event loop. */

@@ -63,8 +63,9 @@ function readsSince(disk: SimulatedDisk, from: number): { readonly page: number;
 }
 
 function peeked(index: KeyIndex, position: number): Buffer | undefined {
-  const image = index.peek({ section: 0, position });
-  return image === undefined ? undefined : Buffer.from(image.bytes.subarray(image.at, image.at + settings.recordSize));
+  const image = { bytes: Buffer.alloc(0), at: 0 };
+  if (!index.peek({ section: 0, position }, image)) return undefined;
+  return Buffer.from(image.bytes.subarray(image.at, image.at + settings.recordSize));
 }
 
 test('while there is room a page is read with its neighbours, which are found without a read', async () => {
