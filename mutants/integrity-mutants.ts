@@ -118,10 +118,18 @@ export const integrityMutants: readonly Mutant[] = [
   {
     name: 'chain-of-another-key-followed',
     file: 'src/freezer/chain-search.ts',
-    text: 'if (!goesOn) return this.#strayDamage(walk);',
-    replacement: 'if (!goesOn) return walk.readCount < 0 ? this.#strayDamage(walk) : undefined;',
+    text: 'const stray = this.#strayDamage(walk);',
+    replacement: 'const stray = walk.readCount < 0 ? this.#strayDamage(walk) : undefined;',
     breaks: 'A bucket with the head of another one makes its keys missing.',
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'a chain that leads to a key of another one' },
+  },
+  {
+    name: 'chain-checked-at-its-end-only',
+    file: 'src/freezer/chain-search.ts',
+    text: 'const stray = this.#strayDamage(walk);',
+    replacement: 'const stray = goesOn ? undefined : this.#strayDamage(walk);',
+    breaks: 'A way through the records of another shard leads back to an old version of the key.',
+    killer: { file: 'test/crashlab/surgery.test.ts', test: 'closed-moves breaks no promise' },
   },
   {
     name: 'value-at-once-not-checked',

@@ -2,8 +2,8 @@
  * From keys to the places of their records: through the table, then along the chain of the key's bucket.
  *
  * A chain goes backwards at every step (H21). All keys of a chain have the bits in common that chose their bucket when
- * the table was smallest, so that one which was left by a wrong step never ends with a record of its own: a key is missing
- * only when the last record of its chain is one that belongs there.
+ * the table was smallest: a record of another key without them is damage, and is not followed, as what lies behind it may
+ * be an older record of the key that is looked for.
  *
  * Most stores have buckets and chains in memory, where a promise a key would cost more than its way through them. So there
  * are two ways: one that is done at once or not at all, and one that may wait for the disk.
@@ -12,6 +12,7 @@ import { assert, present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { CodecError } from '../codec/codec-error.ts';
 import { crc32c } from '../codec/crc32c.ts';
+import { ShortChecksum } from '../codec/short-checksum.ts';
 import type { KeyIndex, RecordPosition } from '../journal/key-index.ts';
 import type { RecordImage } from '../journal/section-pages.ts';
 import { ChainReads } from './chain-reads.ts';
@@ -57,6 +58,7 @@ export class ChainSearch {
   readonly #table: Table;
   readonly #keys: KeyIndex;
   readonly #keySize: number;
+  readonly #hashes: ShortChecksum;
   /** What is behind a record, until a walk goes there. */
   readonly #next = { section: 0, position: 0 };
   /** Records read on the way to another key's. */
@@ -67,6 +69,7 @@ export class ChainSearch {
     this.#table = table;
     this.#keys = keys;
     this.#keySize = keySize;
+    this.#hashes = new ShortChecksum(keySize);
   }
 
   /** Place of the newest record of a key, when memory has all that it takes. */
@@ -185,7 +188,8 @@ export class ChainSearch {
       if (goesOn && !isBefore(next, walk)) return this.#forwardDamage(walk, next);
       if (isRecordOf(walk.key, walk.bytes, walk.at))
         return readCursor(walk.bytes, walk.at, this.#keySize, walk.section);
-      if (!goesOn) return this.#strayDamage(walk);
+      const stray = this.#strayDamage(walk);
+      if (stray !== undefined || !goesOn) return stray;
     } catch (error) {
       return this.#fieldDamage(walk, error);
     }
@@ -194,10 +198,10 @@ export class ChainSearch {
     return onward;
   }
 
-  /** Why the last record of a chain cannot be that of the key's. */
+  /** Why a record of another key cannot be on the way to the one that is looked for. */
   #strayDamage(walk: Walk): Error | undefined {
     const mask = this.#table.initialSize - 1;
-    const found = crc32c(walk.bytes.subarray(walk.at, walk.at + this.#keySize));
+    const found = this.#hashes.of(walk.bytes, walk.at);
     if (((found ^ walk.hash) & mask) === 0) return undefined;
     return recordDamage(this.#fileOf(walk), walk.position, 'a key of its chain', 'a key of another one');
   }

@@ -5,8 +5,8 @@
  * One write and one fsync at a time, side by side: a write begins when the one before has ended, and an fsync behind a
  * write unless one is under way. A failure stays: `written` and `settled` throw it ever after.
  *
- * Invariant: the system tells of a lost write to one fsync of the file only. So a commit waits for `settled` too, and
- * nothing begins here while a commit runs.
+ * Invariant: the system tells of a lost write to one fsync of the file only. So a commit waits for `settled` before its
+ * own, and nothing begins here while a commit runs.
  *
  * Crash behaviour: behind the last commit any part of the values may be on disk. No record there names them.
  */

@@ -136,18 +136,11 @@ export class Oversized {
   }
 
   /**
-   * Writes and fsyncs what was staged, both files and `alongside` in parallel; waits for all of them and for the head
-   * start, also on failure.
+   * Writes and fsyncs what was staged, both files and `alongside` in parallel; waits for all of them, also on failure.
    */
   async persist(staged: StagedCommit, alongside?: () => Promise<void>): Promise<void> {
     this.#persisting = true;
-    const ahead = this.#headStart.settled();
-    const outcomes = await Promise.allSettled([
-      this.#persistKeys(staged),
-      this.#persistValues(staged),
-      alongside?.(),
-      ahead,
-    ]);
+    const outcomes = await Promise.allSettled([this.#persistKeys(staged), this.#persistValues(staged), alongside?.()]);
     this.#persisting = false;
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
@@ -174,6 +167,8 @@ export class Oversized {
 
   async #persistValues(staged: StagedCommit): Promise<void> {
     if (staged.values !== undefined) await this.values.write(staged.values);
+    // One that failed is not repeated: it would say that all is well.
+    await this.#headStart.settled();
     await this.values.sync();
   }
 }
