@@ -124,14 +124,6 @@ export const integrityMutants: readonly Mutant[] = [
     killer: { file: 'test/freezer/head-digests.test.ts', test: 'a chain that leads to a key of another one' },
   },
   {
-    name: 'chain-checked-at-its-end-only',
-    file: 'src/freezer/chain-search.ts',
-    text: 'const stray = this.#strayDamage(walk);',
-    replacement: 'const stray = goesOn ? undefined : this.#strayDamage(walk);',
-    breaks: 'A way through the records of another shard leads back to an old version of the key.',
-    killer: { file: 'test/crashlab/surgery.test.ts', test: 'closed-moves breaks no promise' },
-  },
-  {
     name: 'value-at-once-not-checked',
     file: 'src/journal/value-log.ts',
     text: 'return this.#check(location, into, at);',
