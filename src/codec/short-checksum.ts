@@ -3,10 +3,13 @@
  * a checksum does.
  *
  * What a byte adds to the checksum depends on its value and its place only, and all that is added is combined by exclusive
- * or. So each place has a table of its own, and no byte waits for the one before it.
+ * or. So each place has a table of its own, and no byte waits for the one before it. That is a kilobyte of memory for each
+ * byte of the input: longer ones are seen through a view after all.
  */
 import { crc32c } from './crc32c.ts';
 
+/** Up to this size the tables stay in the processor's nearer caches. */
+const tabledSizeMax = 64;
 const byteValues = 256;
 const byteBits = 8;
 
@@ -14,19 +17,20 @@ export class ShortChecksum {
   readonly #size: number;
   /** Checksum of zeros. */
   readonly #ofZeros: number;
-  /** What each value adds at each place: a kilobyte for each byte of the input. */
-  readonly #shares: Int32Array;
+  /** What each value adds at each place; `undefined` for long inputs. */
+  readonly #shares: Int32Array | undefined;
 
   constructor(size: number) {
     this.#size = size;
     this.#ofZeros = crc32c(Buffer.alloc(size));
-    this.#shares = sharesOf(size);
+    this.#shares = size <= tabledSizeMax ? sharesOf(size) : undefined;
   }
 
   /** `crc32c` of the bytes from `at` on. */
   of(bytes: Uint8Array, at: number): number {
     const size = this.#size;
     const shares = this.#shares;
+    if (shares === undefined) return crc32c(bytes.subarray(at, at + size));
     let sum = this.#ofZeros;
     for (let place = 0; place < size; place++) {
       sum ^= shares[(place << byteBits) | (bytes[at + place] ?? 0)] ?? 0;
