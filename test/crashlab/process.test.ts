@@ -49,6 +49,7 @@ describe('the lab finds a worker', { concurrency: 2 }, () => {
   test('that completes jobs before their records are written', (t) =>
     findsIn('./hasty-worker-program.ts', /^(lost|older): /, t.signal));
 
+  // What is stored once more behind a later version of its key is the newest then: found by that before it is counted.
   test('that takes every delivery of a job for the first', (t) =>
-    findsIn('./forgetful-worker-program.ts', /^doubled: /, t.signal));
+    findsIn('./forgetful-worker-program.ts', /^(doubled|older): /, t.signal));
 });
