@@ -10,8 +10,9 @@
  * again soon, so that the event loop waits for a disk that is needed often once in some thousand reads.
  *
  * A slow read is as long when the processor was given to somebody else. It was the disk's if the process has had blocks
- * read for it and another slow read is near. Disks that the kernel does not count blocks of, as those behind a network, are
- * known by slow reads that follow each other closely.
+ * read for it and another slow read is near. Of some disks the kernel counts no blocks, as of those behind a network: so
+ * after a slow read the next few are watched, and a slow one of these was the disk's if the process gave up its processor
+ * to wait. A processor that is taken away is counted elsewhere.
  */
 import fs from 'node:fs';
 
@@ -20,20 +21,30 @@ export const warmReadSizeMax = 64 * 1024;
 
 /** A read from memory takes a few microseconds. */
 const slowReadMs = 0.05;
-/** A slow read at most so many after another one, or after a pause, is the disk's if blocks were read meanwhile, */
+/** A slow read at most so many after another one, or after a pause, is the disk's if blocks were read meanwhile. */
 const slowDistanceMax = 256;
-/** and if none were. */
-const uncountedDistanceMax = 16;
+/** So many reads after a slow one are watched. */
+const watchedCount = 16;
 /** So many reads at once from one meeting with the disk to the next: what is asked for is in memory. */
 const warmRunMin = 1024;
 const pauseMin = 32;
 const pauseMax = 4096;
 
+/** What the kernel counts for a process. */
+export interface ReadUsage {
+  /** Blocks of disks that were read for it. */
+  readonly fsRead: number;
+  /** How often a thread of it gave up its processor to wait. */
+  readonly voluntaryContextSwitches: number;
+}
+
 export class WarmReads {
   readonly #clock: () => number;
-  readonly #countBlocks: () => number;
+  readonly #usage: () => ReadUsage;
   /** Blocks read for the process when a read was last slow. */
   #blocks = 0;
+  /** Reads that are still to be watched. */
+  #toWatch = 0;
   #pause = pauseMin;
   /** Small reads that are still to go through the pool; 0 while it is warm. */
   #toPass = pauseMin;
@@ -41,10 +52,9 @@ export class WarmReads {
   #sinceSlow = 0;
   #sincePause = 0;
 
-  /** `countBlocks` says how many blocks of disks were read for the process so far. */
-  constructor(clock = (): number => performance.now(), countBlocks = (): number => process.resourceUsage().fsRead) {
+  constructor(clock = (): number => performance.now(), usage = (): ReadUsage => process.resourceUsage()) {
     this.#clock = clock;
-    this.#countBlocks = countBlocks;
+    this.#usage = usage;
   }
 
   /** Whether the next small read is made at once. */
@@ -62,20 +72,25 @@ export class WarmReads {
    * learns why.
    */
   fill(descriptor: number, offset: number, into: Uint8Array, at: number, size: number): boolean {
+    const before = this.#toWatch > 0 ? this.#usage() : undefined;
+    if (before !== undefined) this.#toWatch--;
     const start = this.#clock();
     const isFilled = readAtOnce(descriptor, offset, into, at, size);
     this.#sinceSlow++;
     this.#sincePause++;
-    if (this.#clock() - start > slowReadMs) this.#wasSlow();
+    if (this.#clock() - start > slowReadMs) this.#wasSlow(before);
     return isFilled;
   }
 
-  #wasSlow(): void {
-    const blocks = this.#countBlocks();
-    const isNear = this.#sinceSlow <= (blocks === this.#blocks ? uncountedDistanceMax : slowDistanceMax);
-    this.#blocks = blocks;
+  /** `before` is of a read that was watched. */
+  #wasSlow(before: ReadUsage | undefined): void {
+    const { fsRead, voluntaryContextSwitches } = this.#usage();
+    const hasWaited = before !== undefined && voluntaryContextSwitches > before.voluntaryContextSwitches;
+    const isDisk = fsRead === this.#blocks ? hasWaited : this.#sinceSlow <= slowDistanceMax;
+    this.#blocks = fsRead;
+    this.#toWatch = watchedCount;
     this.#sinceSlow = 0;
-    if (!isNear) return;
+    if (!isDisk) return;
     this.#pause = this.#sincePause < warmRunMin ? Math.min(pauseMax, this.#pause * 2) : pauseMin;
     this.#toPass = this.#pause;
     this.#sincePause = 0;

@@ -16,27 +16,34 @@ after(() => fs.rmSync(directory, { recursive: true }));
 const content = new Random(5).bytes(1 << 20);
 fs.writeFileSync(join(directory, 'file'), content);
 
+const slowMs = 0.06;
+const fastMs = 0.002;
+
 /** Reads whose time is what the test says. */
 class TimedReads {
   /** What the next reads take, in milliseconds. */
   readMs = 0;
   #nowMs = 0;
   #isStart = true;
-  /** Whether the kernel counts what it reads from the disk for the process. */
-  isCounted = true;
-  #blocks = 0;
+  /** What the kernel counts at each slow read: blocks of the disk, or that the process waited. */
+  counted: 'blocks' | 'waits' | 'nothing' = 'blocks';
+  readonly #usage = { fsRead: 0, voluntaryContextSwitches: 0 };
   readonly reads = new WarmReads(
     () => {
-      if (!this.#isStart) this.#nowMs += this.readMs;
+      if (!this.#isStart) this.#pass();
       this.#isStart = !this.#isStart;
       return this.#nowMs;
     },
-    () => {
-      if (this.isCounted) this.#blocks++;
-      return this.#blocks;
-    },
+    () => ({ ...this.#usage }),
   );
   readonly #descriptor = fs.openSync(join(directory, 'file'), 'r');
+
+  #pass(): void {
+    this.#nowMs += this.readMs;
+    if (this.readMs < slowMs) return;
+    if (this.counted === 'blocks') this.#usage.fsRead++;
+    if (this.counted === 'waits') this.#usage.voluntaryContextSwitches++;
+  }
 
   /** So many reads at once, each of which takes so long. */
   fill(count: number, readMs: number): void {
@@ -58,9 +65,6 @@ class TimedReads {
     fs.closeSync(this.#descriptor);
   }
 }
-
-const slowMs = 0.06;
-const fastMs = 0.002;
 
 describe('reads at once', () => {
   const open: TimedReads[] = [];
@@ -89,15 +93,26 @@ describe('reads at once', () => {
     assert.ok(!timed.reads.isWarm);
   });
 
-  test('that were slow though nothing was read from a disk end only with two that are close', () => {
+  test('that waited though no block of a disk was counted end only with two that are close', () => {
     const timed = timedReads();
-    timed.isCounted = false;
+    timed.counted = 'waits';
     timed.warmUp();
     for (let round = 0; round < 5; round++) {
       timed.fill(16, fastMs);
       timed.fill(1, slowMs);
     }
     timed.fill(15, fastMs);
+    timed.fill(1, slowMs);
+    assert.ok(!timed.reads.isWarm);
+  });
+
+  test('go on while it is the processor that is taken away from them', () => {
+    const timed = timedReads();
+    timed.warmUp();
+    timed.counted = 'nothing';
+    timed.fill(100, slowMs);
+    assert.ok(timed.reads.isWarm);
+    timed.counted = 'waits';
     timed.fill(1, slowMs);
     assert.ok(!timed.reads.isWarm);
   });
@@ -164,7 +179,7 @@ function warmFromTheStart(): { readonly reads: WarmReads; readonly slow: () => v
     nowMs += stepMs;
     return nowMs;
   };
-  const reads = new WarmReads(clock, () => nowMs);
+  const reads = new WarmReads(clock, () => ({ fsRead: nowMs, voluntaryContextSwitches: 0 }));
   reads.passed(32);
   return {
     reads,
