@@ -66,8 +66,8 @@ export class PageCache {
     return (frame % chunkFrames) * this.#pageSize;
   }
 
-  /** Keeps a copy of the page's data. */
-  put(section: number, page: number, data: Buffer): void {
+  /** Keeps a copy of the page's data, in the frame that it gives. */
+  put(section: number, page: number, data: Buffer): number {
     assert(section <= cachedNumberMax && page <= cachedNumberMax, 'the number of a page that is kept has 32 bits');
     const found = this.find(section, page);
     const frame = found >= 0 ? found : this.#take();
@@ -77,6 +77,7 @@ export class PageCache {
     this.#sizes[frame] = data.length;
     this.#used[frame] = 1;
     data.copy(this.memoryOf(frame), this.startOf(frame));
+    return frame;
   }
 
   /** A frame without a page. */

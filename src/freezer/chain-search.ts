@@ -11,9 +11,9 @@
 import { assert, present } from '../base/assert.ts';
 import { Counter } from '../base/counter.ts';
 import { CodecError } from '../codec/codec-error.ts';
-import { crc32c } from '../codec/crc32c.ts';
 import { ShortChecksum } from '../codec/short-checksum.ts';
 import type { KeyIndex, RecordPosition } from '../journal/key-index.ts';
+import { hasLink, type LinkPlace, linkHash, linkPosition, linkSection } from '../journal/record-links.ts';
 import type { RecordImage } from '../journal/section-pages.ts';
 import { ChainReads } from './chain-reads.ts';
 import type { Cursor } from './cursor.ts';
@@ -44,7 +44,7 @@ export const onDisk = Symbol('on disk');
 const onward = Symbol('onward');
 
 /** A key that is looked for, at a record of its chain: its place, and where in memory it is once that is known. */
-interface Walk extends Mutable<RecordPosition>, RecordImage {
+interface Walk extends Mutable<RecordPosition>, RecordImage, LinkPlace {
   readonly index: number;
   readonly key: Uint8Array;
   readonly hash: number;
@@ -52,7 +52,8 @@ interface Walk extends Mutable<RecordPosition>, RecordImage {
   readCount: number;
 }
 
-const nowhere = Buffer.alloc(0);
+const noBytes = Buffer.alloc(0);
+const noLinks = new Uint32Array(0);
 
 export class ChainSearch {
   readonly #table: Table;
@@ -74,13 +75,14 @@ export class ChainSearch {
 
   /** Place of the newest record of a key, when memory has all that it takes. */
   locateNow(key: Uint8Array): Located | typeof onDisk {
-    const hash = crc32c(key);
+    const hash = this.#hashes.of(key, 0);
     const bucket = this.#table.bucketOf(hash);
     if (!this.#table.has(bucket)) return onDisk;
     const head = this.#table.head(bucket);
     if (head === undefined) return this.#settled(0, undefined);
     const walk = walkFrom(head, 0, key, hash);
     for (;;) {
+      while (this.#keys.findLink(walk, walk) && this.#pass(walk));
       if (!this.#keys.peek(walk, walk)) return onDisk;
       const outcome = this.#take(walk);
       if (outcome !== onward) return outcome;
@@ -92,7 +94,7 @@ export class ChainSearch {
     const located: (Located | typeof onDisk)[] = new Array(keys.length).fill(onDisk);
     const walks: Walk[] = [];
     for (const [index, key] of keys.entries()) {
-      const hash = crc32c(key);
+      const hash = this.#hashes.of(key, 0);
       const bucket = this.#table.bucketOf(hash);
       if (!this.#table.has(bucket)) continue;
       const head = this.#table.head(bucket);
@@ -106,7 +108,7 @@ export class ChainSearch {
   /** Place of the newest record of each key. */
   async locateMany(keys: readonly Uint8Array[]): Promise<readonly Located[]> {
     const located: Located[] = new Array(keys.length).fill(undefined);
-    const hashes = keys.map((key) => crc32c(key));
+    const hashes = keys.map((key) => this.#hashes.of(key, 0));
     const heads = await this.#table.heads(hashes);
     const walks: Walk[] = [];
     for (const [index, key] of keys.entries()) {
@@ -134,7 +136,7 @@ export class ChainSearch {
 
   /** The places of a key's records, newest first; what cannot be read is thrown. */
   async *places(key: Uint8Array): AsyncGenerator<Place> {
-    const [head] = await this.#table.heads([crc32c(key)]);
+    const [head] = await this.#table.heads([this.#hashes.of(key, 0)]);
     if (head instanceof Error) throw head;
     let at: RecordPosition | undefined = head;
     while (at !== undefined) {
@@ -152,12 +154,40 @@ export class ChainSearch {
   #walkInMemory(walks: readonly Walk[], located: (Located | typeof onDisk)[]): Walk[] {
     const paused: Walk[] = [];
     for (let open = walks; open.length > 0; ) {
+      this.#passTogether(open);
       const here: Walk[] = [];
       for (const walk of open) (this.#keys.peek(walk, walk) ? here : paused).push(walk);
-      touchAll(here, this.#keys.recordSize);
+      touchRecords(here, this.#keys.recordSize);
       open = here.filter((walk) => this.#takeOf(walk, located));
     }
     return paused;
+  }
+
+  /** Takes walks as far as links go, all by one record at a time. */
+  #passTogether(walks: readonly Walk[]): void {
+    for (let open = walks; open.length > 0; ) {
+      const here: Walk[] = [];
+      for (const walk of open) if (this.#keys.findLink(walk, walk)) here.push(walk);
+      touchLinks(here);
+      const further: Walk[] = [];
+      for (const walk of here) if (this.#pass(walk)) further.push(walk);
+      open = further;
+    }
+  }
+
+  /** Takes a walk past a record in memory that is another key's by its link. False when the record has to be looked at. */
+  #pass(walk: Walk): boolean {
+    if (!hasLink(walk)) return false;
+    const differing = linkHash(walk) ^ walk.hash;
+    if (differing === 0 || (differing & (this.#table.initialSize - 1)) !== 0) return false;
+    const next = this.#next;
+    next.section = linkSection(walk);
+    next.position = linkPosition(walk);
+    if (!isBefore(next, walk)) return false;
+    walk.readCount++;
+    walk.section = next.section;
+    walk.position = next.position;
+    return true;
   }
 
   /** As `#take`, for one of many. Whether the walk goes on. */
@@ -232,14 +262,22 @@ export class ChainSearch {
 }
 
 function walkFrom(head: RecordPosition, index: number, key: Uint8Array, hash: number): Walk {
-  return { index, key, hash, section: head.section, position: head.position, readCount: 0, bytes: nowhere, at: 0 };
+  const { section, position } = head;
+  return { index, key, hash, section, position, readCount: 0, bytes: noBytes, at: 0, links: noLinks, link: 0 };
 }
 
 /**
  * Loads what will be looked at one by one. Places that follow each other's content wait for the memory one after the
  * other; these are independent, so that the processor asks for many at a time: a third of what a warm lookup costs.
  */
-function touchAll(images: readonly RecordImage[], size: number): void {
+function touchLinks(places: readonly LinkPlace[]): void {
+  let sum = 0;
+  for (const place of places) sum += linkHash(place);
+  assert(sum >= 0, 'checksums are not negative');
+}
+
+/** As `touchLinks`, for the records themselves. */
+function touchRecords(images: readonly RecordImage[], size: number): void {
   let sum = 0;
   for (const { bytes, at } of images) sum += (bytes[at] ?? 0) + (bytes[at + size - 1] ?? 0);
   assert(sum >= 0, 'bytes are not negative');

@@ -5,9 +5,12 @@
 import { messageOf } from '../base/errors.ts';
 import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
+import { CodecError } from '../codec/codec-error.ts';
 import { isAllOnes64, readU64, u32Size, u64Size, writeAllOnes64, writeU64 } from '../codec/integer.ts';
+import { ShortChecksum } from '../codec/short-checksum.ts';
 import type { RecordLayout } from '../journal/journal-files.ts';
 import type { RecordPosition } from '../journal/key-index.ts';
+import type { ReadLink } from '../journal/record-links.ts';
 import type { Cursor } from './cursor.ts';
 
 /** Offsets behind the key. */
@@ -128,6 +131,20 @@ export function readNext(bytes: Buffer, at: number, keySize: number, into: Mutab
   into.section = readU64(bytes, tail + nextSectionAt);
   into.position = readU64(bytes, tail + nextPositionAt);
   return true;
+}
+
+/** How links are read from records with keys of this size. */
+export function linkReader(keySize: number): ReadLink {
+  const hashes = new ShortChecksum(keySize);
+  return (bytes, at, link) => {
+    link.hash = hashes.of(bytes, at);
+    try {
+      return readNext(bytes, at, keySize, link);
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+      return false;
+    }
+  };
 }
 
 function nextOf(bytes: Buffer, at: number, keySize: number): RecordPosition | undefined {

@@ -14,7 +14,7 @@ import type { FrameCoding } from './frame-coding.ts';
 import { FreezerError } from './freezer-error.ts';
 import { HeadDigests } from './head-digests.ts';
 import type { FreezerHooks } from './hooks.ts';
-import { recordLayout, recordSize } from './key-record.ts';
+import { linkReader, recordLayout, recordSize } from './key-record.ts';
 import { recover, verifyCoding } from './recovery.ts';
 import type { FreezerSettings } from './settings.ts';
 import { isPowerOfTwo } from './settings-check.ts';
@@ -147,6 +147,7 @@ async function openJournals<V>(disk: Disk, settings: FreezerSettings<V>, end: Jo
     pageSize: settings.keyPageCache.pageSize,
     cachePages: settings.keyPageCache.pages,
     recordSize: recordSize(settings.keySize),
+    readLink: linkReader(settings.keySize),
     keyWriteBuffer: Math.max(settings.keyWriteBuffer, 2 * settings.keyPageCache.pageSize),
     valueWriteBuffer: settings.valueWriteBuffer,
   });

@@ -9,6 +9,7 @@ import { type BlobError, corruption } from '../blob/blob-error.ts';
 import { headerSize } from '../blob/header.ts';
 import { physicalPageSize } from '../blob/page.ts';
 import { PagedTail, type Reserved, type StagedPages } from '../blob/paged-tail.ts';
+import type { LinkPlace, ReadLink } from './record-links.ts';
 import type { SectionBlobs } from './section-blobs.ts';
 import { type RecordImage, readPage, SectionPages } from './section-pages.ts';
 
@@ -21,6 +22,8 @@ export interface KeyIndexSettings {
   readonly pageSize: number;
   readonly recordSize: number;
   readonly cachePages: number;
+  /** How the link of a record is read; without it lookups look at each record. */
+  readonly readLink?: ReadLink | undefined;
 }
 
 interface Tail {
@@ -38,7 +41,7 @@ export class KeyIndex {
   constructor(blobs: SectionBlobs, settings: KeyIndexSettings) {
     this.blobs = blobs;
     this.#settings = settings;
-    this.#pages = new SectionPages(settings.pageSize, settings.cachePages);
+    this.#pages = new SectionPages(settings);
   }
 
   get recordSize(): number {
@@ -134,6 +137,15 @@ export class KeyIndex {
     image.bytes = record;
     image.at = 0;
     return true;
+  }
+
+  /** As `peek`, for the record's link. False says only that the record has to be looked at. */
+  findLink({ section, position }: RecordPosition, place: LinkPlace): boolean {
+    const { pageSize, recordSize } = this.#settings;
+    const from = position * recordSize;
+    const number = Math.floor(from / pageSize);
+    const at = from - number * pageSize;
+    return at + recordSize <= pageSize && this.#pages.findLink(section, number, at, recordSize, place);
   }
 
   /** One outcome for each position: the record's bytes, or why it cannot be had. */

@@ -12,6 +12,7 @@ import type { Disk } from '../disk/disk.ts';
 import { HeadStart } from './head-start.ts';
 import type { JournalEnd } from './journal-end.ts';
 import { KeyIndex } from './key-index.ts';
+import type { ReadLink } from './record-links.ts';
 import { SectionBlobs } from './section-blobs.ts';
 import { type StagedFrames, ValueLog } from './value-log.ts';
 
@@ -21,6 +22,7 @@ export interface OversizedSettings {
   readonly pageSize: number;
   readonly cachePages: number;
   readonly recordSize: number;
+  readonly readLink: ReadLink;
   readonly keyWriteBuffer: number;
   readonly valueWriteBuffer: number;
 }

@@ -14,6 +14,7 @@ import { headerSize } from '../blob/header.ts';
 import { type PageChecksum, physicalPageSize, validatePage } from '../blob/page.ts';
 import { cachedNumberMax, PageCache } from '../blob/page-cache.ts';
 import { DiskError } from '../disk/disk-error.ts';
+import { type FramedPage, type LinkPlace, type ReadLink, RecordLinks } from './record-links.ts';
 
 /** A page that was read: its data as far as a checksum vouches for it. */
 export interface ReadPage {
@@ -21,10 +22,18 @@ export interface ReadPage {
   readonly checksum: PageChecksum;
 }
 
-/** Where in memory a record is. Written to by who looks for it: a lookup does that for each step of a chain. */
+/** Where in memory a record is. Written to by who looks for it. */
 export interface RecordImage {
   bytes: Buffer;
   at: number;
+}
+
+export interface SectionPagesSettings {
+  readonly pageSize: number;
+  readonly recordSize: number;
+  readonly cachePages: number;
+  /** How links are read; without it no record has one. */
+  readonly readLink?: ReadLink | undefined;
 }
 
 /** Consecutive pages that are read together. */
@@ -44,17 +53,19 @@ export class SectionPages {
   readonly #physicalSize: number;
   readonly #stretchPages: number;
   readonly #cache: PageCache;
+  readonly #links: RecordLinks | undefined;
   /** Where pages are read to before they are checked; undefined while a reading has it. */
   #memory: Buffer | undefined;
 
-  constructor(pageSize: number, cachePages: number) {
+  constructor({ pageSize, recordSize, cachePages, readLink }: SectionPagesSettings) {
     this.#pageSize = pageSize;
     this.#physicalSize = physicalPageSize(pageSize);
     this.#stretchPages = Math.max(1, Math.floor(stretchBytesMax / this.#physicalSize));
     this.#cache = new PageCache(pageSize, cachePages);
+    this.#links = readLink && new RecordLinks(pageSize, recordSize, cachePages, readLink);
   }
 
-  /** Says where bytes `at` to `at + size` of a page are in memory; false when it was not read before or has not so many. */
+  /** Says where the record is that begins at `at` of a page; false when the page was not read before or ends before it. */
   peek(section: number, page: number, at: number, size: number, image: RecordImage): boolean {
     const frame = this.#find(section, page);
     if (frame < 0 || at + size > this.#cache.sizeOf(frame)) return false;
@@ -63,12 +74,24 @@ export class SectionPages {
     return true;
   }
 
+  /** As `peek`, for the record's link. */
+  findLink(section: number, page: number, at: number, size: number, place: LinkPlace): boolean {
+    const links = this.#links;
+    if (links === undefined) return false;
+    const frame = this.#find(section, page);
+    if (frame < 0 || at + size > this.#cache.sizeOf(frame)) return false;
+    if (links.find(frame, at, place)) return true;
+    if (!links.ask(frame)) return false;
+    links.read(frame, page, this.#pageIn(frame));
+    return links.find(frame, at, place);
+  }
+
   /** Data of a page that was read before and found good. Good until the next turn of the event loop. */
   cached(section: number, page: number): Buffer | undefined {
     const frame = this.#find(section, page);
     if (frame < 0) return undefined;
-    const start = this.#cache.startOf(frame);
-    return this.#cache.memoryOf(frame).subarray(start, start + this.#cache.sizeOf(frame));
+    const { bytes, start, size } = this.#pageIn(frame);
+    return bytes.subarray(start, start + size);
   }
 
   /**
@@ -143,8 +166,15 @@ export class SectionPages {
     const checksum = validatePage(bytes, this.#pageSize);
     if (checksum === undefined) return pageDamage(blob, this.#pageSize, page, bytes);
     const data = bytes.subarray(0, checksum.size);
-    if (isCachable(section, page)) this.#cache.put(section, page, data);
+    if (!isCachable(section, page)) return data;
+    const frame = this.#cache.put(section, page, data);
+    this.#links?.forget(frame);
     return data;
+  }
+
+  #pageIn(frame: number): FramedPage {
+    const cache = this.#cache;
+    return { bytes: cache.memoryOf(frame), start: cache.startOf(frame), size: cache.sizeOf(frame) };
   }
 
   #find(section: number, page: number): number {

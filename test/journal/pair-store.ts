@@ -119,6 +119,7 @@ function openOversized(disk: Disk, pageSize: number): Oversized {
     pageSize,
     cachePages: 8,
     recordSize: pairLayout.size,
+    readLink: () => false,
     keyWriteBuffer: 1024,
     valueWriteBuffer: 1024,
   });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { physicalPageSize } from '../../src/blob/page.ts';
 import { KeyIndex } from '../../src/journal/key-index.ts';
+import { asksBeforeRead, type LinkPlace, linkHash, type ReadLink } from '../../src/journal/record-links.ts';
 import { SectionBlobs, sectionName } from '../../src/journal/section-blobs.ts';
 import { SimulatedDisk } from '../simulation/simulated-disk.ts';
 
@@ -68,6 +69,13 @@ function peeked(index: KeyIndex, position: number): Buffer | undefined {
   return Buffer.from(image.bytes.subarray(image.at, image.at + settings.recordSize));
 }
 
+/** Where the record's link is, when it was asked for often enough. */
+function linkOf(index: KeyIndex, position: number): LinkPlace | undefined {
+  const place: LinkPlace = { links: new Uint32Array(0), link: 0 };
+  for (let asks = 0; asks < asksBeforeRead; asks++) if (index.findLink({ section: 0, position }, place)) return place;
+  return undefined;
+}
+
 test('while there is room a page is read with its neighbours, which are found without a read', async () => {
   const disk = await diskWith(170);
   const index = open(disk);
@@ -81,6 +89,46 @@ test('while there is room a page is read with its neighbours, which are found wi
   }
   assert.equal(peeked(index, recordIn(4)), undefined);
   assert.equal(readsSince(disk, before).length, 1);
+  await index.close();
+});
+
+test('links are those of the pages that the cache has now', async () => {
+  const disk = await diskWith(170);
+  const readLink: ReadLink = (bytes, at, link) => {
+    Object.assign(link, { hash: bytes.readUInt32BE(at), section: 1, position: 2 });
+    return true;
+  };
+  const index = new KeyIndex(new SectionBlobs(disk, 'key'), { ...settings, cachePages: 1, readLink });
+  const linked = (position: number): number | undefined => {
+    const place = linkOf(index, position);
+    return place && linkHash(place);
+  };
+  for (let page = 0; page < 8; page++) {
+    const position = recordIn(page) + 1;
+    assert.equal(linked(position), undefined, 'of a page that is not there');
+    await read(index, position);
+    assert.equal(linked(position), bytesOf(position).readUInt32BE(0));
+    assert.equal(linked(recordIn(page + 1) - 1), undefined, 'of a record on two pages');
+  }
+  await index.close();
+});
+
+test('no record has a link behind the end of its section, where the page before had one', async () => {
+  const disk = await diskWith(recordIn(1) + 3);
+  const index = new KeyIndex(new SectionBlobs(disk, 'key'), { ...settings, cachePages: 1, readLink: () => true });
+  const isLinked = (position: number): boolean => linkOf(index, position) !== undefined;
+  const [within, beyond] = [recordIn(1) + 2, recordIn(1) + 3];
+  await read(index, 3);
+  assert.ok(isLinked(3));
+  await read(index, within);
+  assert.deepEqual([isLinked(within), isLinked(beyond)], [true, false]);
+  await index.close();
+});
+
+test('no record has a link where nobody says how to read one', async () => {
+  const index = open(await diskWith(20));
+  await read(index, 3);
+  assert.equal(linkOf(index, 3), undefined);
   await index.close();
 });
 
