@@ -90,22 +90,20 @@ describe('a chain in memory', () => {
     await freezer.release();
   });
 
-  for (const { next, name } of [
-    { next: { section: 0, position: count + 5 }, name: 'a later record' },
-    { next: { section: 3, position: 0 }, name: 'a later section' },
-    { next: { section: 2 ** 40, position: 0 }, name: 'a section that a link has no room for' },
-  ]) {
-    test(`is not followed to ${name}`, async () => {
-      await checkBroken(4, (record) => {
-        writeU64(record, next.section, keySize);
-        writeU64(record, next.position, keySize + 8);
-      });
-    });
-  }
+  test('is not followed to a later record', () => checkNext({ section: 0, position: count + 5 }));
+  test('is not followed to a later section', () => checkNext({ section: 3, position: 0 }));
+  test('is not followed to a section that a link has no room for', () => checkNext({ section: 2 ** 40, position: 0 }));
 
   test('is not followed past the key of another bucket, to an older record of the key', async () => {
     await checkBroken(5, (record) => record.set(keyOf(1)));
   });
+
+  function checkNext(next: { readonly section: number; readonly position: number }): Promise<void> {
+    return checkBroken(4, (record) => {
+      writeU64(record, next.section, keySize);
+      writeU64(record, next.position, keySize + 8);
+    });
+  }
 
   /** Changes the newest record of key 4: so many keys, which are found there or behind it, cannot be had any more. */
   async function checkBroken(brokenCount: number, change: (record: Buffer) => void): Promise<void> {
