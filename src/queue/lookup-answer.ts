@@ -70,7 +70,7 @@ export async function* answerLookup(
       deps.gate.leave();
     }
     start += slice.length;
-    await yieldToLoop();
+    if (start < asked.length) await yieldToLoop();
   }
 }
 
