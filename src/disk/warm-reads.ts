@@ -11,8 +11,9 @@
  *
  * A slow read is as long when the processor was given to somebody else. It was the disk's if the process has had blocks
  * read for it and another slow read is near. Of some disks the kernel counts no blocks, as of those behind a network: so
- * after a slow read the next few are watched, and a slow one of these was the disk's if the process gave up its processor
- * to wait. A processor that is taken away is counted elsewhere.
+ * after a slow read the next few are watched, and a slow one of these was the disk's if a processor was given up to wait.
+ * Those that are taken away count apart. The kernel counts for all threads of the process: when others of ours wait at that
+ * moment, a processor that was lost is still taken for the disk now and then, which costs a short pause.
  */
 import fs from 'node:fs';
 
@@ -41,8 +42,8 @@ export interface ReadUsage {
 export class WarmReads {
   readonly #clock: () => number;
   readonly #usage: () => ReadUsage;
-  /** Blocks read for the process when a read was last slow. */
-  #blocks = 0;
+  /** Blocks read for the process when a read was last slow, or at the start. */
+  #blocks: number;
   /** Reads that are still to be watched. */
   #toWatch = 0;
   #pause = pauseMin;
@@ -55,6 +56,7 @@ export class WarmReads {
   constructor(clock = (): number => performance.now(), usage = (): ReadUsage => process.resourceUsage()) {
     this.#clock = clock;
     this.#usage = usage;
+    this.#blocks = usage().fsRead;
   }
 
   /** Whether the next small read is made at once. */

@@ -5,6 +5,9 @@
  * the table was smallest: a record of another key without them is damage, and is not followed, as what lies behind it may
  * be an older record of the key that is looked for.
  *
+ * In memory a walk passes most records by their links (`record-links.ts`), as they are other keys'. What it does not pass it
+ * looks at, so that all that is found or wrong is said by a record.
+ *
  * Most stores have buckets and chains in memory, where a promise a key would cost more than its way through them. So there
  * are two ways: one that is done at once or not at all, and one that may wait for the disk.
  */

@@ -139,7 +139,7 @@ export class KeyIndex {
     return true;
   }
 
-  /** As `peek`, for the record's link. False says only that the record has to be looked at. */
+  /** As `peek`, for the record's link, if `hasLink` finds one there. False says only that the record has to be looked at. */
   findLink({ section, position }: RecordPosition, place: LinkPlace): boolean {
     const { pageSize, recordSize } = this.#settings;
     const from = position * recordSize;

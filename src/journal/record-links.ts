@@ -7,8 +7,8 @@
  * it came, so that a cache which pages only pass through is not slowed down. Links are forgotten when the frame gets another
  * page; pages in the cache never change.
  *
- * A link is only ever a reason to go on. A record that ends its chain, or that no store writes, has none: it has to be
- * looked at.
+ * A link is only ever a reason to go on. A record that ends its chain has none, nor one whose fields say nothing, or more
+ * than 32 bits hold: it has to be looked at.
  */
 import { present } from '../base/assert.ts';
 
@@ -22,7 +22,7 @@ export interface Link {
 /** Reads the link of the record at `at`. False when its chain ends there, or its fields say nothing. */
 export type ReadLink = (bytes: Buffer, at: number, link: Link) => boolean;
 
-/** Where in memory a link is. Written to by who looks for it: a lookup does that for each step of a chain. */
+/** Where in memory a link is. The one who asks hands it over to be filled, the same one for each step of a chain. */
 export interface LinkPlace {
   links: Uint32Array;
   link: number;
@@ -56,21 +56,20 @@ export class RecordLinks {
   /** Words of a frame: one link for each whole record that a page can have. */
   readonly #frameWords: number;
   readonly #chunks: (Uint32Array | undefined)[] = [];
-  /** By frame: how often its page was asked for a link, up to `asksBeforeRead`. Then its links were read. */
-  readonly #asks: Uint8Array;
+  /** By frame, as far as any was asked: how often its page was, up to `asksBeforeRead`. Then its links were read. */
+  #asks = new Uint8Array(chunkFrames);
   readonly #link: Link = { hash: 0, section: 0, position: 0 };
 
-  constructor(pageSize: number, recordSize: number, framesMax: number, read: ReadLink) {
+  constructor(pageSize: number, recordSize: number, read: ReadLink) {
     this.#pageSize = pageSize;
     this.#recordSize = recordSize;
     this.#read = read;
     this.#frameWords = Math.floor(pageSize / recordSize) * linkWords;
-    this.#asks = new Uint8Array(framesMax);
   }
 
   /** The frame gets another page. */
   forget(frame: number): void {
-    this.#asks[frame] = 0;
+    if (frame < this.#asks.length) this.#asks[frame] = 0;
   }
 
   /** Says where the link is of the whole record that begins at `at` of a frame's page; false while it was not read. */
@@ -83,6 +82,7 @@ export class RecordLinks {
 
   /** One more time that a frame's page could not say a link. Whether they are to be read now. */
   ask(frame: number): boolean {
+    if (frame >= this.#asks.length) this.#makeRoom(frame + 1);
     const asks = (this.#asks[frame] ?? 0) + 1;
     if (asks === asksBeforeRead) return true;
     this.#asks[frame] = asks;
@@ -94,7 +94,7 @@ export class RecordLinks {
     const link = this.#link;
     const links = this.#chunkOf(frame);
     const partBefore = (page * this.#pageSize) % this.#recordSize;
-    const first = partBefore === 0 ? 0 : this.#recordSize - partBefore;
+    const first = (this.#recordSize - partBefore) % this.#recordSize;
     for (let at = first; at + this.#recordSize <= size; at += this.#recordSize) {
       const word = this.#wordOf(frame, at);
       const isThere = this.#read(bytes, start + at, link) && link.section <= sectionMax && link.position < noPosition;
@@ -102,7 +102,14 @@ export class RecordLinks {
       links[word + sectionWord] = link.section;
       links[word + positionWord] = isThere ? link.position : noPosition;
     }
+    if (frame >= this.#asks.length) this.#makeRoom(frame + 1);
     this.#asks[frame] = asksBeforeRead;
+  }
+
+  #makeRoom(frames: number): void {
+    const wider = new Uint8Array(Math.max(frames, this.#asks.length * 2));
+    wider.set(this.#asks);
+    this.#asks = wider;
   }
 
   #chunkOf(frame: number): Uint32Array {

@@ -22,7 +22,7 @@ export interface ReadPage {
   readonly checksum: PageChecksum;
 }
 
-/** Where in memory a record is. Written to by who looks for it. */
+/** Where in memory a record is. The one who asks hands it over to be filled, the same one for each step of a chain. */
 export interface RecordImage {
   bytes: Buffer;
   at: number;
@@ -42,7 +42,7 @@ interface Stretch {
   readonly count: number;
 }
 
-/** Bytes of a stretch: what the reading thread takes in one piece. */
+/** Bytes of a stretch: no more than the disk reads at once where it is warm. */
 const stretchBytesMax = 64 * 1024;
 
 /** Bytes of memory for pages that one reading leaves to the next. */
@@ -62,7 +62,7 @@ export class SectionPages {
     this.#physicalSize = physicalPageSize(pageSize);
     this.#stretchPages = Math.max(1, Math.floor(stretchBytesMax / this.#physicalSize));
     this.#cache = new PageCache(pageSize, cachePages);
-    this.#links = readLink && new RecordLinks(pageSize, recordSize, cachePages, readLink);
+    this.#links = readLink && new RecordLinks(pageSize, recordSize, readLink);
   }
 
   /** Says where the record is that begins at `at` of a page; false when the page was not read before or ends before it. */
@@ -74,7 +74,7 @@ export class SectionPages {
     return true;
   }
 
-  /** As `peek`, for the record's link. */
+  /** As `peek`, for the record's link. Touches no link: whether there is one, `hasLink` tells. */
   findLink(section: number, page: number, at: number, size: number, place: LinkPlace): boolean {
     const links = this.#links;
     if (links === undefined) return false;

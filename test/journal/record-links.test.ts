@@ -47,7 +47,7 @@ function linkAt(links: RecordLinks, frame: number, at: number): Fields | undefin
 }
 
 test('every whole record of a page has its link, wherever the first one begins and whichever frame it is in', () => {
-  const links = new RecordLinks(pageSize, recordSize, 200, readLink);
+  const links = new RecordLinks(pageSize, recordSize, readLink);
   const bytes = pagesOf(100);
   let count = 0;
   for (let page = 0; page < 30; page++) {
@@ -80,14 +80,14 @@ test('a record that ends its chain has none, nor one whose next has larger numbe
       [max, 0, 0],
     ],
   ] as const) {
-    const links = new RecordLinks(pageSize, recordSize, 1, readLink);
+    const links = new RecordLinks(pageSize, recordSize, readLink);
     links.read(0, 0, { bytes: record(fields), start: 0, size: recordSize });
     assert.deepEqual(linkAt(links, 0, 0), expected, `${fields}`);
   }
 });
 
 test('links are read when a page was asked for often, and another page begins anew', () => {
-  const links = new RecordLinks(pageSize, recordSize, 3, readLink);
+  const links = new RecordLinks(pageSize, recordSize, readLink);
   for (let round = 0; round < 3; round++) {
     const asks = Array.from({ length: asksBeforeRead }, () => links.ask(1));
     assert.deepEqual(asks, [...Array(asksBeforeRead - 1).fill(false), true]);
@@ -97,10 +97,14 @@ test('links are read when a page was asked for often, and another page begins an
     links.forget(1);
   }
   assert.equal(links.ask(2), false);
+  // A frame that nobody asked yet, far behind the others.
+  links.forget(5000);
+  for (let asks = 1; asks < asksBeforeRead; asks++) assert.equal(links.ask(5000), false);
+  assert.equal(links.ask(5000), true);
 });
 
 test('the links of a frame are those of the page that it has now', () => {
-  const links = new RecordLinks(pageSize, recordSize, 2, readLink);
+  const links = new RecordLinks(pageSize, recordSize, readLink);
   const bytes = pagesOf(30);
   links.read(0, 0, { bytes, start: 0, size: pageSize });
   links.read(1, 0, { bytes, start: 0, size: pageSize });
