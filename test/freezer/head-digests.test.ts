@@ -18,6 +18,8 @@ const tablePath = 'table/7461626c65';
 const headerSize = 8;
 const windowSize = 64 * bucketSize;
 const settings = { ...namedSettings, tableInitialSize: 256, tableResizeFrequency: 2, tableResizeChunkSize: 96 };
+/** A value journal whose numbers the mirror has no room for. */
+const unmirrored = { ...settings, valueTargetSize: 2 ** 40 };
 const keys = Array.from({ length: 300 }, (_, index) => key(`key${index}`));
 
 interface Made {
@@ -28,9 +30,9 @@ interface Made {
   readonly earlier: Buffer;
 }
 
-async function filled(rounds: number): Promise<Made> {
+async function filled(rounds: number, used = settings): Promise<Made> {
   const disk = new SimulatedDisk();
-  const freezer = await Freezer.open(disk, settings, { kind: 'create' });
+  const freezer = await Freezer.open(disk, used, { kind: 'create' });
   let checkpoint = await freezer.sync();
   let earlier = disk.bytesOf(tablePath);
   for (let round = 0; round < rounds; round++) {
@@ -159,20 +161,24 @@ describe('a table whose slots are good and whose heads are not', () => {
 });
 
 test('heads that an interrupted sync has written are taken back, and their neighbours believed', async () => {
-  const { disk, checkpoint, table } = await filled(1);
-  const ahead = await Freezer.open(disk, settings, { kind: 'clean', checkpoint, table });
+  for (const used of [settings, unmirrored]) await checkTakenBack(used);
+});
+
+async function checkTakenBack(used: typeof settings): Promise<void> {
+  const { disk, checkpoint, table } = await filled(1, used);
+  const ahead = await Freezer.open(disk, used, { kind: 'clean', checkpoint, table });
   const changed = keys.slice(0, 40);
   await ahead.putMany(changed.map((name) => ({ key: name, value: -1 })));
   await ahead.sync();
   await ahead.release();
-  const freezer = await Freezer.open(disk, settings, { kind: 'roll-forward', checkpoint, table });
+  const freezer = await Freezer.open(disk, used, { kind: 'roll-forward', checkpoint, table });
   const lookups = await freezer.getMany(keys.map((name) => ({ key: name })));
   assert.deepEqual(
     lookups,
     keys.map((_, index) => (index < changed.length ? -1 : index)),
   );
   await freezer.release();
-});
+}
 
 test('digests follow puts, syncs and resizes: they are always what the file adds up to', async () => {
   const disk = new SimulatedDisk();
