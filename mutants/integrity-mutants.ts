@@ -136,7 +136,7 @@ export const integrityMutants: readonly Mutant[] = [
     file: 'src/freezer/chain-search.ts',
     text: 'if (!isBefore(next, walk)) return false;',
     replacement: 'if (walk.readCount < 0) return false;',
-    breaks: 'A chain in memory that leads to itself is followed for ever.',
+    breaks: 'A chain in memory is followed to a later record, or for ever to itself.',
     killer: { file: 'test/freezer/passed-records.test.ts', test: 'is not followed to a later section' },
   },
   {
